@@ -1,0 +1,332 @@
+"""From a folder of images with keywords to a Hub-ready data set.
+
+    out/
+        README.md            card with the features; `load_dataset(out)` needs nothing else
+        data/{split}-{i}-of-{n}.parquet
+        quarantine.parquet   rows that could not be used, with reasons
+        build.json           arguments, counts, versions
+
+All work happens in a sibling folder, `out.building`, shard by shard, and is moved into place by one
+rename. A build that was stopped, however rudely, goes on where it was when started again with the
+same arguments on the same files, and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from emotionnet_hf import __version__
+from emotionnet_hf.data.card import dataset_card
+from emotionnet_hf.data.images import MAX_PIXELS
+from emotionnet_hf.data.plan import (
+    BuildError,
+    BuildSettings,
+    Plan,
+    make_plan,
+    reason_kind,
+    told,
+)
+from emotionnet_hf.data.schema import stockemotion_features
+from emotionnet_hf.data.sources import Rejected, Source, read_source
+from emotionnet_hf.data.splits import (
+    PAPER_TEST_SHARE,
+    PAPER_VALIDATION_SHARE,
+    SPLITS,
+    check_shares,
+)
+from emotionnet_hf.data.writing import ShardResult, ShardWriter, whole_file
+from emotionnet_hf.emotions import default_vocabulary
+from emotionnet_hf.files import write_json, write_text
+from emotionnet_hf.keywords import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+# Libraries whose version can change the bytes of a shard.
+_LIBRARIES = ("datasets", "imagehash", "numpy", "pillow", "pyarrow")
+
+
+class OutputExistsError(BuildError, FileExistsError):
+    """The output folder exists already."""
+
+
+class DiskFullError(OSError):
+    """No space left; what is finished is kept and the build can go on."""
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What was built.
+
+    Attributes:
+        out: The data-set folder.
+        rows: Images of each split that has any.
+        quarantined: Rows in quarantine by kind of reason.
+        mean_keywords: Keywords per image.
+        mean_emotion_keywords: Emotion keywords per image.
+        resumed_shards: Shards that an earlier, interrupted run had finished.
+    """
+
+    out: Path
+    rows: dict[str, int]
+    quarantined: dict[str, int]
+    mean_keywords: float
+    mean_emotion_keywords: float
+    resumed_shards: int
+
+    def summary(self) -> str:
+        """Two or three lines for people."""
+        splits = ", ".join(f"{count:,} {split}" for split, count in self.rows.items())
+        lines = [
+            f"{self.out}: {sum(self.rows.values()):,} images ({splits})",
+            f"{self.mean_keywords:.2f} keywords per image, "
+            f"{self.mean_emotion_keywords:.2f} of them emotional",
+        ]
+        if self.quarantined:
+            reasons = Counter(self.quarantined)
+            lines.append(f"{reasons.total():,} rows in quarantine: {told(reasons)}")
+        return "\n".join(lines)
+
+
+def build_dataset(
+    source: str | Path,
+    out: str | Path,
+    *,
+    emotions: Vocabulary | None = None,
+    validation: float = PAPER_VALIDATION_SHARE,
+    test: float = PAPER_TEST_SHARE,
+    seed: int = 0,
+    min_emotion_keywords: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    rows_per_shard: int = 4096,
+    shorter_side: int | None = None,
+    num_threads: int | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> BuildReport:
+    """Build a data set that plain `datasets.load_dataset(out)` opens and streams.
+
+    Args:
+        source: Folder of images with metadata, see `read_source`.
+        out: The data-set folder to make.
+        emotions: The emotion keywords; our default list if None.
+        validation: Share of the validation split, in expectation.
+        test: Share of the test split, in expectation.
+        seed: Another seed gives another split.
+        min_emotion_keywords: Images with fewer go to quarantine.
+        max_pixels: Images with more pixels go to quarantine, undecoded.
+        rows_per_shard: Rows of a Parquet file, and what a kill costs at most.
+        shorter_side: Shrink larger images to this shorter side; None keeps files as they are.
+        num_threads: Threads that decode; None for one per core.
+        progress: Show progress bars.
+        overwrite: Replace `out` if an earlier build made it.
+
+    Returns:
+        The counts.
+
+    Raises:
+        SourceError: The source cannot be read.
+        BuildError: An argument is out of range, or there would be no image in the data set.
+        OutputExistsError: `out` exists (and, with `overwrite`, was not made by a build).
+        DiskFullError: No space left; the same call goes on where it was.
+    """
+    source, out = Path(source), Path(out).resolve()
+    settings = BuildSettings(
+        emotions=default_vocabulary() if emotions is None else emotions,
+        validation=validation,
+        test=test,
+        seed=seed,
+        min_emotion_keywords=min_emotion_keywords,
+        max_pixels=max_pixels,
+        rows_per_shard=rows_per_shard,
+        shorter_side=shorter_side,
+    )
+    threads = (os.cpu_count() or 1) if num_threads is None else num_threads
+    _check(settings, threads)
+    _check_output(source, out, overwrite)
+    building = out.with_name(f"{out.name}.building")
+    with _explained_full_disk(building):
+        return _Build(read_source(source), out, building, settings).run(threads, progress)
+
+
+def _check(settings: BuildSettings, threads: int) -> None:
+    smallest = {"min_emotion_keywords": 0, "max_pixels": 1, "rows_per_shard": 1, "shorter_side": 1}
+    values = settings.arguments() | {"num_threads": threads}
+    for name, least in (smallest | {"num_threads": 1}).items():
+        if values[name] is not None and values[name] < least:
+            raise BuildError(f"{name}={values[name]} has to be at least {least}")
+    try:
+        check_shares(settings.validation, settings.test)
+    except ValueError as error:
+        raise BuildError(str(error)) from error
+
+
+def _check_output(source: Path, out: Path, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise OutputExistsError(f"{out} exists; choose another folder or pass overwrite=True")
+    if not (out / "build.json").is_file() or source.resolve().is_relative_to(out):
+        raise OutputExistsError(
+            f"{out} was not made by a build, or holds the source; it is not overwritten. "
+            "Choose another folder"
+        )
+
+
+@contextmanager
+def _explained_full_disk(building: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFullError(
+            error.errno,
+            f"the disk is full. Finished shards are kept in {building}; free some space and start "
+            "the same build again, and it goes on from there",
+        ) from error
+
+
+class _Build:
+    """One build: a plan, its shards, the finishing."""
+
+    def __init__(self, source: Source, out: Path, building: Path, settings: BuildSettings) -> None:
+        self.source, self.out, self.building, self.settings = source, out, building, settings
+        self.dataset = building / "dataset"
+        self.notes = building / "notes"
+        self.versions = {name: version(name) for name in _LIBRARIES}
+        self.versions["emotionnet_hf"] = __version__
+
+    def run(self, threads: int, progress: bool) -> BuildReport:
+        plan = self._plan(progress)
+        self.features = stockemotion_features(
+            self.settings.emotions, people=plan.people, faces=plan.faces
+        )
+        totals, rejected, resumed = self._write_shards(plan, threads, progress)
+        splits = {split: total for split, total in totals.items() if total.rows}
+        quarantine = sorted([*plan.quarantine(), *rejected], key=lambda item: item.row)
+        reasons = Counter(reason_kind(item.reason) for item in quarantine)
+        if not splits:
+            shutil.rmtree(self.building, ignore_errors=True)
+            raise BuildError(f"no image of {self.source.folder} is usable: {told(reasons)}")
+        images = sum(total.rows for total in splits.values())
+        report = BuildReport(
+            out=self.out,
+            rows={split: total.rows for split, total in splits.items()},
+            quarantined=dict(sorted(reasons.items())),
+            mean_keywords=sum(t.keywords for t in splits.values()) / images,
+            mean_emotion_keywords=sum(t.emotion_keywords for t in splits.values()) / images,
+            resumed_shards=resumed,
+        )
+        self._describe(report, splits, quarantine)
+        self._move_into_place()
+        return report
+
+    def _plan(self, progress: bool) -> Plan:
+        """Plan anew, and clear away an interrupted build that followed another plan."""
+        fingerprint = self.building / "plan.json"
+        draft = self.building / "plan"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            plan = make_plan(
+                self.source, self.settings, draft, versions=self.versions, progress=progress
+            )
+        except ValueError:
+            if not fingerprint.is_file():  # nothing there that another call could continue
+                shutil.rmtree(self.building, ignore_errors=True)
+            raise
+        # Compared as text: what a kill or a stranger left there need not be JSON.
+        wanted = f'{{"fingerprint": "{plan.fingerprint}"}}\n'
+        if not fingerprint.is_file() or fingerprint.read_text("utf-8", "replace") != wanted:
+            fingerprint.unlink(missing_ok=True)
+            shutil.rmtree(self.dataset, ignore_errors=True)
+            shutil.rmtree(self.notes, ignore_errors=True)
+            write_text(fingerprint, wanted)
+        (self.dataset / "data").mkdir(parents=True, exist_ok=True)
+        self.notes.mkdir(exist_ok=True)
+        return plan
+
+    def _write_shards(
+        self, plan: Plan, threads: int, progress: bool
+    ) -> tuple[dict[str, ShardResult], list[Rejected], int]:
+        """Write every shard that is not finished; totals, rejected rows, shards found finished."""
+        writer = ShardWriter(
+            plan=plan,
+            source=self.source.folder,
+            features=self.features,
+            data=self.dataset / "data",
+            notes=self.notes,
+            max_pixels=self.settings.max_pixels,
+            shorter_side=self.settings.shorter_side,
+        )
+        totals: dict[str, ShardResult] = {split: ShardResult() for split in SPLITS}
+        rejected: list[Rejected] = []
+        resumed = 0
+        bar = tqdm(total=sum(plan.rows.values()), unit="image", disable=not progress)
+        with bar, ThreadPoolExecutor(threads) as pool:
+            for shard in plan.shards():
+                result = writer.finished(shard)
+                if result:
+                    resumed += 1
+                    bar.update(shard.rows)
+                result = result or writer.write(shard, pool, threads, bar.update)
+                totals[shard.split].add(result)
+                rejected.extend(result.rejected)
+        if resumed:
+            logger.info("%d shards were finished by an earlier run", resumed)
+        return totals, rejected, resumed
+
+    def _describe(
+        self, report: BuildReport, splits: dict[str, ShardResult], quarantine: list[Rejected]
+    ) -> None:
+        """Write what stands beside the data; nothing in it depends on when or where."""
+        for path in (self.dataset / "data").iterdir():
+            if path.name.partition("-")[0] not in splits:
+                path.unlink()  # a split of which no picture was usable
+        card = dataset_card(self.out.name, self.features, splits, len(quarantine))
+        write_text(self.dataset / "README.md", card)
+        columns = {
+            "row": pa.array([item.row for item in quarantine], pa.int64()),
+            "file_name": pa.array([item.file_name for item in quarantine], pa.string()),
+            "reason": pa.array([item.reason for item in quarantine], pa.string()),
+        }
+        target = self.dataset / "quarantine.parquet"
+        with whole_file(target, self.notes / "unfinished.parquet") as file:
+            pq.write_table(pa.table(columns), file)
+        write_json(
+            self.dataset / "build.json",
+            {
+                # Only the folder's name: the data set may be published, the disk is private.
+                "source": self.source.folder.resolve().name,
+                "arguments": self.settings.arguments(),
+                "emotion_vocabulary_size": len(self.settings.emotions),
+                "rows": report.rows,
+                "quarantined": report.quarantined,
+                "mean_keywords": report.mean_keywords,
+                "mean_emotion_keywords": report.mean_emotion_keywords,
+                "versions": self.versions,
+            },
+        )
+
+    def _move_into_place(self) -> None:
+        if self.out.exists():
+            # A folder cannot replace a filled one in a single step: move the old one aside first.
+            replaced = self.building / "replaced"
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.replace(self.out, replaced)
+        os.replace(self.dataset, self.out)
+        shutil.rmtree(self.building, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""Writing files and folders so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Args:
+        path: The file; an existing one is replaced.
+        text: Its content, written as UTF-8.
+
+    Raises:
+        OSError: The disk is full or not writable; the old file, if any, is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a JSON file whole or not at all; see ``write_text``."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Fill a folder whole or not at all.
+
+    Yields a sibling folder to fill. When the block ends it takes the place of ``path``; when the
+    block raises it is removed, and whatever stood at ``path`` stays. A process that is killed
+    between the two renames of the exchange leaves the old folder beside ``path``, as
+    ``.NAME.replaced``; the next call for the same path puts it back before it does anything else.
+
+    Args:
+        path: The folder; an existing one is replaced.
+
+    Yields:
+        The folder to fill, on the same disk as ``path``.
+
+    Raises:
+        NotADirectoryError: A file stands at ``path``.
+        OSError: The disk is full or not writable; the old folder, if any, is untouched.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path} is a file; remove it or choose another folder.")
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    replaced = path.with_name(f".{path.name}.replaced")
+    _put_back(replaced, path)
+    for left_over in (unfinished, replaced):
+        shutil.rmtree(left_over, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        # A folder cannot replace a filled one in a single step: move the old one aside first.
+        if path.exists():
+            os.replace(path, replaced)
+        os.replace(unfinished, path)
+    except BaseException:
+        _put_back(replaced, path)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _put_back(replaced: Path, path: Path) -> None:
+    """Undo the first half of an exchange whose second half did not happen."""
+    if replaced.exists() and not path.exists():
+        os.replace(replaced, path)

@@ -1,0 +1,308 @@
+"""Keywords: their one normal form, and vocabularies that number them.
+
+Every keyword that enters the package passes `normalize_keyword`, so that "Candy  Cane" in a
+file, in a vocabulary and in a model's tokenizer is the same "candy cane".
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from emotionnet_hf.files import write_json
+from emotionnet_hf.safe_pickle import load_plain_pickle
+
+# Control characters separate words as white space does; characters without width say nothing.
+_INVISIBLE: dict[int, str | None] = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "),
+    **dict.fromkeys([0xAD, 0x200B, 0xFEFF]),
+}
+# At the edge of a keyword these are left-overs of a list's syntax and never part of a word.
+_EDGES = ' ",;\u201c\u201d\u201e\u00ab\u00bb'
+_SINGLE_QUOTES = ("''", "\u2018\u2019")
+
+# The names that the StockEmotion release gives to a pickle's table of names -> ids.
+_RELEASE_TABLES = ("key2idx", "tag2idx")
+
+
+class KeywordError(ValueError):
+    """A value that should be a list of keywords is something else."""
+
+
+class VocabularyError(ValueError):
+    """A vocabulary is empty, has a name twice, or does not number its names 0 .. n-1."""
+
+
+def normalize_keyword(text: str) -> str:
+    """Bring a keyword to its normal form.
+
+    Unicode NFKC, lower case, any white space as one space, no quotes around it. Lower case and
+    not case folding, because that is what the fast tokenizers' `Lowercase` does. A phrase stays a
+    phrase. Applying the function twice changes nothing.
+
+    Args:
+        text: One keyword or phrase, as the uploader wrote it.
+
+    Returns:
+        The normal form; empty when nothing is left.
+
+    Raises:
+        KeywordError: The text is not valid Unicode (an unpaired surrogate).
+
+    >>> normalize_keyword("  Candy  Cane ")
+    'candy cane'
+    >>> normalize_keyword('"St. John\u2019s wort"')
+    'st. john\u2019s wort'
+    """
+    if not text.isascii():
+        text = _normalize_unicode(text)
+    text = " ".join(text.lower().translate(_INVISIBLE).split())
+    while True:
+        stripped = text.strip(_EDGES)
+        if len(stripped) > 1 and stripped[0] + stripped[-1] in _SINGLE_QUOTES:
+            stripped = stripped[1:-1]
+        if stripped == text:
+            return text
+        text = stripped
+
+
+def _normalize_unicode(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise KeywordError(f"not valid Unicode, half of a surrogate pair: {text!a:.60}")
+    # Removed before composing, so that what they kept apart is composed in this pass already.
+    text = text.translate(_INVISIBLE)
+    # Letter by letter, as the fast tokenizers do: str.lower gives the last sigma of a word a form
+    # of its own. Lower case can undo the composition, hence composed twice.
+    lower = "".join(map(str.lower, unicodedata.normalize("NFKC", text)))
+    return unicodedata.normalize("NFKC", lower)
+
+
+# A million images share a few ten thousand keywords.
+_normal_form = lru_cache(maxsize=2**16)(normalize_keyword)
+
+
+def parse_keywords(value: object) -> list[str]:
+    """Read one image's keywords.
+
+    A comma separates keywords everywhere in this package (in files, in the tokenizer), so an
+    entry of a list that holds commas is several keywords too.
+
+    Args:
+        value: A list, tuple or NumPy array of strings, or one comma-separated string.
+
+    Returns:
+        The keywords in normal form, in order, without empty ones and repetitions.
+
+    Raises:
+        KeywordError: The value has another type, or one of its entries is not a string.
+
+    >>> parse_keywords("Joy, candy  cane,, JOY")
+    ['joy', 'candy cane']
+    """
+    keywords: dict[str, None] = {}
+    for entry in _entries(value):
+        if not isinstance(entry, str):
+            raise KeywordError(f"keywords of the wrong type: one is {_shown(entry)}, not a string")
+        for part in entry.split(","):
+            normal = _normal_form(part)
+            # A full-width comma has become a plain one only now.
+            for word in map(_normal_form, normal.split(",")) if "," in normal else (normal,):
+                keywords.setdefault(word)
+    keywords.pop("", None)
+    return list(keywords)
+
+
+def _entries(value: object) -> list[object]:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | tuple) and hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise KeywordError(
+        f"keywords of the wrong type: {_shown(value)}; "
+        "a list of strings or one comma-separated string is needed"
+    )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+class Vocabulary:
+    """An immutable, ordered set of names with the ids 0 .. n-1.
+
+    Names are kept in normal form; look-ups expect that form and do not normalise again.
+
+    Args:
+        names: The names in the order of their ids.
+
+    Raises:
+        VocabularyError: No name at all, an empty one, one twice, or one with a comma.
+
+    >>> vocabulary = Vocabulary(["Joy", "fear"])
+    >>> vocabulary["fear"], vocabulary.name(0), vocabulary.encode(["fear", "tree", "joy"])
+    (1, 'joy', [1, 0])
+    """
+
+    __slots__ = ("_ids", "_names")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(_checked_name(name) for name in names)
+        self._ids = {name: index for index, name in enumerate(self._names)}
+        if not self._names:
+            raise VocabularyError("a vocabulary needs at least one name")
+        if len(self._ids) < len(self._names):
+            twice = sorted({name for i, name in enumerate(self._names) if self._ids[name] != i})
+            raise VocabularyError(f"names given more than once: {', '.join(twice[:10])}")
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Vocabulary:
+        """Read a vocabulary; the format is told by the content, not by the file's ending.
+
+        Text (one name a line, `#` comments), JSON (a list of names, `{name: id}`, or
+        `{"key2idx": {name: id}}`), or one of the StockEmotion release's pickles `etag2idx.pkl`
+        and `tag2idx.pkl`, whose ids are kept. No pickle is ever run, see `safe_pickle`.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            VocabularyError: The content is not a vocabulary.
+            UnsafePickleError: The pickle holds more than plain data.
+            CorruptPickleError: The pickle is cut off or damaged.
+            FileNotFoundError: There is no such file.
+        """
+        path = Path(path)
+        try:
+            return cls(_read_names(path))
+        except VocabularyError as error:
+            raise VocabularyError(f"{path} is not a vocabulary: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the names as a JSON list, whole or not at all.
+
+        Args:
+            path: The file; replaced if it exists.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        write_json(path, self._names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of their ids."""
+        return self._names
+
+    def name(self, index: int) -> str:
+        """Name of an id.
+
+        Args:
+            index: The id, 0 <= index < len(vocabulary).
+
+        Returns:
+            The name.
+
+        Raises:
+            IndexError: There is no such id.
+        """
+        if not 0 <= index < len(self._names):
+            raise IndexError(f"no id {index} in a vocabulary of {len(self._names)} names")
+        return self._names[index]
+
+    def encode(self, keywords: Iterable[str]) -> list[int]:
+        """Ids of those keywords that the vocabulary knows.
+
+        Args:
+            keywords: Keywords in normal form.
+
+        Returns:
+            The ids in the keywords' order, each once.
+        """
+        return list(dict.fromkeys(self._ids[key] for key in keywords if key in self._ids))
+
+    def __getitem__(self, name: str) -> int:
+        try:
+            return self._ids[name]
+        except KeyError:
+            raise KeyError(f"{name!r} is not in the vocabulary of {len(self)} names") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __eq__(self, other: object) -> bool:
+        return self._names == other._names if isinstance(other, Vocabulary) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._names)
+
+    def __repr__(self) -> str:
+        more = ", ..." if len(self) > 3 else ""
+        return f"Vocabulary({len(self)} names: {', '.join(self._names[:3])}{more})"
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise VocabularyError(f"the name {_shown(name)} is not a string")
+    try:
+        normal = normalize_keyword(name)
+    except KeywordError as error:
+        raise VocabularyError(str(error)) from error
+    if not normal:
+        raise VocabularyError(f"the name {name!r} is empty")
+    if "," in normal:
+        raise VocabularyError(f"the name {name!r} holds a comma; write one name a line")
+    return normal
+
+
+def _read_names(path: Path) -> list[str]:
+    """Names of a vocabulary file, in the order of their ids."""
+    data = path.read_bytes()
+    if data.startswith(b"\x80") or {".pkl", ".pickle"} & set(path.suffixes):
+        return _names_of(load_plain_pickle(path))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise VocabularyError(
+            f"it is neither UTF-8 text nor JSON nor a pickle ({error})"
+        ) from error
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return _names_of(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise VocabularyError(f"its JSON does not parse ({error})") from error
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _names_of(content: object) -> list[str]:
+    """Names of a parsed JSON or pickle, in the order of their ids."""
+    if isinstance(content, list | tuple):
+        return list(content)
+    if not isinstance(content, Mapping):
+        raise VocabularyError(f"it holds {_shown(content)}, not names")
+    tables = (content.get(name) for name in _RELEASE_TABLES)
+    ids = next((table for table in tables if isinstance(table, Mapping)), content)
+    if not all(type(index) is int for index in ids.values()):
+        raise VocabularyError("its ids are not all whole numbers")
+    names = sorted(ids, key=ids.__getitem__)
+    if [ids[name] for name in names] == list(range(len(names))):
+        return names
+    raise VocabularyError(
+        f"its {len(names)} ids are not 0 .. {len(names) - 1}. A file whose ids point into another "
+        "list (the release's etag2tagidx.pkl) is a mapping; use etag2idx.pkl or tag2idx.pkl"
+    )

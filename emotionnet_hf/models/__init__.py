@@ -1,0 +1,48 @@
+"""Models: EmotionNet, TextCNN, and the tokenizer and image processor that go with them."""
+
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+    AutoModelForZeroShotImageClassification,
+)
+
+from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
+from emotionnet_hf.models.configuration_textcnn import TextCNNConfig
+from emotionnet_hf.models.image_processing import build_image_processor
+from emotionnet_hf.models.modeling_emotionnet import (
+    EmotionNetForImageClassification,
+    EmotionNetForPreTraining,
+    EmotionNetForZeroShotImageClassification,
+    EmotionNetModel,
+)
+from emotionnet_hf.models.modeling_strict import CheckpointError
+from emotionnet_hf.models.modeling_textcnn import TextCNNForSequenceClassification, TextCNNModel
+from emotionnet_hf.models.tokenization_keywords import keyword_tokenizer
+
+AutoConfig.register("emotionnet", EmotionNetConfig)
+AutoConfig.register("textcnn", TextCNNConfig)
+AutoModel.register(EmotionNetConfig, EmotionNetModel)
+AutoModel.register(TextCNNConfig, TextCNNModel)
+AutoModelForPreTraining.register(EmotionNetConfig, EmotionNetForPreTraining)
+AutoModelForImageClassification.register(EmotionNetConfig, EmotionNetForImageClassification)
+AutoModelForZeroShotImageClassification.register(
+    EmotionNetConfig, EmotionNetForZeroShotImageClassification
+)
+AutoModelForSequenceClassification.register(TextCNNConfig, TextCNNForSequenceClassification)
+
+__all__ = [
+    "CheckpointError",
+    "EmotionNetConfig",
+    "EmotionNetForImageClassification",
+    "EmotionNetForPreTraining",
+    "EmotionNetForZeroShotImageClassification",
+    "EmotionNetModel",
+    "TextCNNConfig",
+    "TextCNNForSequenceClassification",
+    "TextCNNModel",
+    "build_image_processor",
+    "keyword_tokenizer",
+]

@@ -1,0 +1,56 @@
+"""Configuration of EmotionNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+AUTO_MAP = {
+    "AutoConfig": "configuration_emotionnet.EmotionNetConfig",
+    "AutoModel": "modeling_emotionnet.EmotionNetModel",
+    "AutoModelForPreTraining": "modeling_emotionnet.EmotionNetForPreTraining",
+    "AutoModelForImageClassification": "modeling_emotionnet.EmotionNetForImageClassification",
+    "AutoModelForZeroShotImageClassification": (
+        "modeling_emotionnet.EmotionNetForZeroShotImageClassification"
+    ),
+}
+
+
+class EmotionNetConfig(PreTrainedConfig):
+    """The architecture of EmotionNet (section 4 of the paper): trunk, projection, keyword tower.
+
+    The emotion keywords are ``id2label``; the keywords of the text tower are the tokenizer's.
+
+    Args:
+        backbone: Name of a timm model; the paper's is ``resnet50``.
+        backbone_kwargs: More arguments for ``timm.create_model``.
+        projection_dim: Size of the joint space, that of the word vectors (300 in the paper).
+        vocab_size: Number of keywords that the text tower knows, special tokens included.
+        pad_token_id: Id of the padding token.
+        unk_token_id: Id of the token for unknown keywords; its word vector is zero.
+        logit_scale: Factor on the cosines in ``logits_per_image``. The paper ranks by cosine
+            alone; the factor only sets how peaked a softmax over candidates is.
+
+    Example:
+        >>> EmotionNetConfig(backbone="resnet18", id2label={0: "joy", 1: "fear"}).num_labels
+        2
+    """
+
+    model_type = "emotionnet"
+    _auto_class = "AutoConfig"
+
+    backbone: str = "resnet50"
+    backbone_kwargs: dict[str, Any] | None = None
+    projection_dim: int = 300
+    vocab_size: int = 2
+    pad_token_id: int = 0
+    unk_token_id: int = 1
+    logit_scale: float = 10.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in what is derived; ``auto_map`` is whole so that one folder opens as everything."""
+        super().__post_init__(**kwargs)
+        if self.id2label is not None:
+            self.label2id = {name: i for i, name in self.id2label.items()}
+        self.auto_map = dict(AUTO_MAP)

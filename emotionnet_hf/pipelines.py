@@ -1,0 +1,127 @@
+"""The ``emotion-tagging`` pipeline: emotion words for images, from both branches of EmotionNet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from transformers import AutoModelForPreTraining, Pipeline
+from transformers.image_utils import load_image
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from emotionnet_hf.keywords import normalize_keyword
+
+logger = logging.getLogger(__name__)
+
+TASK = "emotion-tagging"
+
+
+class UnknownCandidatesError(ValueError):
+    """Not one of the candidates has a word vector in the model."""
+
+
+class EmotionTaggingPipeline(Pipeline):
+    """Tag images with emotion keywords.
+
+    ``pipeline("emotion-tagging", model=DIR)(images, candidates=None, top_k=5)``. Images are
+    paths, URLs or PIL images, one or many; ``batch_size`` as in every pipeline.
+
+    Without ``candidates`` the model's own emotion keywords are ranked by the probability that the
+    classification branch gives them. With ``candidates`` (words, phrases, or comma-separated
+    lists of them) those are ranked by cosine in the joint space, as in the paper's zero-shot
+    experiment (section 5.4).
+
+    Returns, for each image, a list of ``{"label", "score", "probability", "cosine"}``, best
+    first: ``score`` is what was ranked by; ``probability`` is None for a candidate that is not
+    among the model's emotion keywords.
+    """
+
+    _load_processor = False
+    _load_image_processor = True
+    _load_feature_extractor = False
+    _load_tokenizer = True
+
+    def _sanitize_parameters(
+        self,
+        candidates: Sequence[str] | None = None,
+        top_k: int | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Hand each stage its arguments, checked."""
+        preprocess = {} if timeout is None else {"timeout": timeout}
+        postprocess: dict[str, Any] = {}
+        if candidates is not None:
+            if isinstance(candidates, str) or not candidates:
+                raise ValueError("candidates must be a list of words, such as ['joy', 'fear'].")
+            postprocess["candidates"] = list(candidates)
+        if top_k is not None:
+            if top_k < 1:
+                raise ValueError(f"top_k is {top_k}; it must be at least 1.")
+            postprocess["top_k"] = top_k
+        return preprocess, {}, postprocess
+
+    def preprocess(self, image: Any, timeout: float | None = None) -> Any:
+        """Open one image and make ``pixel_values``, (1, 3, H, W)."""
+        image = load_image(image, timeout=timeout).convert("RGB")
+        return self.image_processor(images=image, return_tensors="pt").to(self.dtype)
+
+    def _forward(self, model_inputs: Any) -> dict[str, torch.Tensor]:
+        """Run both branches."""
+        output = self.model(**model_inputs, return_dict=True)
+        return {"logits": output.logits, "image_embeds": output.image_embeds}
+
+    def postprocess(
+        self,
+        model_outputs: dict[str, torch.Tensor],
+        candidates: list[str] | None = None,
+        top_k: int = 5,
+    ) -> list[dict[str, Any]]:
+        """Rank the candidates of one image."""
+        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+        probabilities = dict(
+            zip(names, model_outputs["logits"][0].float().softmax(-1).tolist(), strict=True)
+        )
+        labels = names if candidates is None else candidates
+        image = model_outputs["image_embeds"][0].float().cpu()
+        cosines = F.cosine_similarity(image[None], self._text(tuple(labels)), dim=-1).tolist()
+        tags = [
+            {
+                "label": label,
+                "score": cosine if candidates is not None else probabilities[label],
+                "probability": probabilities.get(normalize_keyword(label)),
+                "cosine": cosine,
+            }
+            for label, cosine in zip(labels, cosines, strict=True)
+        ]
+        return sorted(tags, key=lambda tag: -tag["score"])[:top_k]
+
+    def _text(self, labels: tuple[str, ...]) -> torch.Tensor:
+        """Return the candidates in the joint space, float (T, D); computed once for a list."""
+        cached: tuple[tuple[str, ...], torch.Tensor] | None = getattr(self, "_text_cache", None)
+        if cached is not None and cached[0] == labels:
+            return cached[1]
+        tokens = self.tokenizer(list(labels), padding=True, return_tensors="pt").to(self.device)
+        with torch.inference_mode():
+            embeds = self.model.text_tower(**tokens).float().cpu()
+        unknown = [label for label, row in zip(labels, embeds, strict=True) if not row.any()]
+        if len(unknown) == len(labels):
+            raise UnknownCandidatesError(
+                f"The model knows none of the candidates {unknown[:5]}: it has word vectors for "
+                f"{len(self.tokenizer)} keywords, such as {self.model.config.id2label[0]!r}."
+            )
+        if unknown:
+            logger.warning("no word vector for %s: they get cosine 0", unknown)
+        self._text_cache = (labels, embeds)
+        return embeds
+
+
+PIPELINE_REGISTRY.register_pipeline(
+    TASK,
+    pipeline_class=EmotionTaggingPipeline,
+    pt_model=AutoModelForPreTraining,
+    type="image",
+)

@@ -1,0 +1,118 @@
+"""Tagging many images: files, folders, globs and URLs, the bad ones reported one by one."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+from transformers import pipeline
+from transformers.image_utils import load_image
+
+from emotionnet_hf.data.images import ImageError, open_image
+from emotionnet_hf.pipelines import TASK
+
+# Without init() only the formats that were used so far are registered.
+Image.init()
+_SUFFIXES = frozenset(
+    suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN
+)
+_URL = ("http://", "https://")
+
+
+class NoImagesError(FileNotFoundError):
+    """Nothing to tag."""
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """The tags of one image.
+
+    Attributes:
+        image: Path or URL.
+        tags: As the ``emotion-tagging`` pipeline gives them, best first; empty after an error.
+        error: Why the image could not be tagged, None where it could.
+    """
+
+    image: str
+    tags: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+
+
+def tag_images(
+    images: Sequence[str],
+    *,
+    model: str,
+    candidates: Sequence[str] | None = None,
+    top_k: int = 5,
+    batch_size: int = 16,
+    progress: bool = True,
+) -> Iterator[Tagged]:
+    """Tag images one after the other; memory does not grow with their number.
+
+    Args:
+        images: Files, folders (searched for images, deep), globs, URLs.
+        model: Folder of an EmotionNet, or repository on the Hub.
+        candidates: Words to rank; the model's own emotion keywords where None.
+        top_k: Tags an image.
+        batch_size: Images at a time.
+        progress: Show a bar.
+
+    Yields:
+        The tags of each image, in order; an image that cannot be opened has an ``error`` instead.
+
+    Raises:
+        NoImagesError: A path does not exist, a glob or folder holds no image.
+        UnknownCandidatesError: The model knows none of the candidates.
+    """
+    found = [path for word in images for path in find_images(word)]
+    tagger = pipeline(TASK, model=model)
+    with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:
+        for batch in _batches(found, batch_size):
+            opened = [_open(path) for path in batch]
+            pictures = [image for image in opened if not isinstance(image, str)]
+            options = {} if candidates is None else {"candidates": candidates}
+            tags = iter(tagger(pictures, top_k=top_k, batch_size=batch_size, **options))
+            for path, image in zip(batch, opened, strict=True):
+                if isinstance(image, str):
+                    yield Tagged(path, error=image)
+                else:
+                    yield Tagged(path, next(tags))
+            bar.update(len(batch))
+
+
+def find_images(word: str) -> list[str]:
+    """Return the images that a word of the command line stands for, sorted.
+
+    Raises:
+        NoImagesError: There is none; the message says what was looked for.
+    """
+    path = Path(word)
+    if word.startswith(_URL) or path.is_file():
+        return [word]
+    inside = path.rglob("*") if path.is_dir() else map(Path, glob.iglob(word, recursive=True))
+    found = sorted(str(p) for p in inside if p.is_file() and p.suffix.lower() in _SUFFIXES)
+    if not found:
+        what = "holds no image" if path.is_dir() else "does not exist and matches nothing"
+        raise NoImagesError(f"{word} {what}. Give files, folders, globs or URLs of images.")
+    return found
+
+
+def _open(path: str) -> Image.Image | str:
+    """Open an image as RGB, or say why not."""
+    try:
+        return load_image(path, timeout=30) if path.startswith(_URL) else open_image(Path(path))
+    except (ImageError, OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Cut an iterable into lists."""
+    iterator = iter(paths)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,233 @@
+"""Word vectors: loaded or trained through gensim, looked up keyword by keyword."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from gensim.models import KeyedVectors, Word2Vec
+
+from emotionnet_hf.keywords import normalize_keyword
+
+logger = logging.getLogger(__name__)
+
+Coverage = dict[Literal["found", "averaged", "unknown"], int]
+
+
+# gensim, gzip, numpy and pickle each report a broken file in their own way; a damaged size in a
+# header is first noticed by whoever is asked for that much memory.
+_BROKEN_FILE = (
+    *(ValueError, TypeError, AttributeError, LookupError, EOFError, OSError),
+    *(MemoryError, OverflowError, pickle.UnpicklingError, zlib.error),
+)
+
+
+class WordVectorError(ValueError):
+    """A file of word vectors that cannot be used; the message names it and the remedy."""
+
+
+def load_word_vectors(
+    path: str | Path, dim: int | None = None, limit: int | None = None
+) -> KeyedVectors:
+    """Load word vectors from word2vec's binary or text format or from gensim's own.
+
+    Args:
+        path: ``*.bin`` (GoogleNews' format) or ``*.txt`` / ``*.vec``, also with ``.gz``, or
+            ``*.kv`` (``KeyedVectors.save``). A ``.kv`` is a pickle: only plain arrays and strings
+            are read out of it, nothing in it is run.
+        dim: The size that is needed; another one is an error.
+        limit: Read only the first so many words; big files are sorted by frequency.
+
+    Returns:
+        gensim ``KeyedVectors``, float32.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        WordVectorError: The format is unknown, the file is broken, or of another size than ``dim``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No word vectors at {path}: the file does not exist.")
+    suffix = Path(path.name.removesuffix(".gz")).suffix
+    try:
+        if suffix == ".kv":
+            vectors = _load_gensim(path, limit)
+        elif suffix in {".bin", ".txt", ".vec"}:
+            vectors = KeyedVectors.load_word2vec_format(
+                str(path), binary=suffix == ".bin", limit=limit, unicode_errors="replace"
+            )
+        else:
+            raise WordVectorError(
+                f"{path}: word vectors end in .bin, .txt, .vec (word2vec format) or .kv (gensim)."
+            )
+    except WordVectorError:
+        raise
+    except _BROKEN_FILE as error:
+        raise WordVectorError(
+            f"{path}: cannot be read as word vectors ({type(error).__name__}: {error}). "
+            "The file is truncated or of another format; copy it again or fix its suffix."
+        ) from error
+    if dim is not None and vectors.vector_size != dim:
+        raise WordVectorError(
+            f"{path}: its vectors have {vectors.vector_size} dimensions, {dim} are needed. "
+            "Set embedding_dim in the recipe, or use other vectors."
+        )
+    return vectors
+
+
+def train_word_vectors(
+    sentences: Iterable[Sequence[str]],
+    dim: int = 300,
+    seed: int = 0,
+    epochs: int = 20,
+    min_count: int = 2,
+) -> KeyedVectors:
+    """Train word2vec on keyword lists, each list a sentence (section 5.4 of the paper).
+
+    Keywords have no order, so the window spans the whole list.
+
+    Args:
+        sentences: Keyword lists in normal form; phrases are single words here.
+        dim: Size of the vectors.
+        seed: The result is a function of lists and seed (one thread).
+        epochs: Passes over the lists.
+        min_count: Keywords that occur less often get no vector.
+
+    Returns:
+        gensim ``KeyedVectors``, float32.
+
+    Raises:
+        WordVectorError: No keyword occurs ``min_count`` times.
+    """
+    lists = [list(sentence) for sentence in sentences]
+    model = Word2Vec(
+        vector_size=dim,
+        window=max([2, *map(len, lists)]),
+        # By default gensim draws a smaller window for each word: distant keywords would meet less.
+        shrink_windows=False,
+        min_count=min_count,
+        sg=1,
+        epochs=epochs,
+        seed=seed,
+        workers=1,
+        # Python's own hash changes from process to process.
+        hashfxn=lambda text: zlib.crc32(str(text).encode()),
+    )
+    model.build_vocab(lists)
+    if not len(model.wv):
+        raise WordVectorError(
+            f"No keyword occurs {min_count} times in {len(lists)} lists: too little to learn word "
+            "vectors from. Give a file of word vectors instead."
+        )
+    model.train(lists, total_examples=len(lists), epochs=epochs)
+    return model.wv
+
+
+def keyword_vector(vectors: KeyedVectors, keyword: str) -> np.ndarray | None:
+    """Look up one keyword or phrase.
+
+    As written; with GoogleNews' underscores for spaces; with its capitals (``Christmas``,
+    ``Candy_Cane``); and, for a phrase that is missing, the mean of its known words. The published
+    code looks phrases up as written only, and so misses GoogleNews' ``candy_cane``.
+
+    Args:
+        vectors: Word vectors.
+        keyword: In any form.
+
+    Returns:
+        float32 (D,), or None when nothing of it is known.
+    """
+    found = _as_written(vectors, keyword)
+    if found is None:
+        words = [_as_written(vectors, word) for word in keyword.replace("-", " ").split()]
+        known = [word for word in words if word is not None]
+        found = np.stack(known).mean(axis=0) if known else None
+    return found
+
+
+def embedding_matrix(vectors: KeyedVectors, keywords: Sequence[str]) -> tuple[np.ndarray, Coverage]:
+    """Make the embedding of a keyword vocabulary.
+
+    Args:
+        vectors: Word vectors.
+        keywords: The vocabulary, without special tokens.
+
+    Returns:
+        float32 (len(keywords) + 2, D): rows of zeros for padding and unknown, then one row a
+        keyword, zeros where nothing of it is known; and how many keywords were found as one word
+        or phrase, averaged over their words, or unknown.
+
+    Raises:
+        WordVectorError: Not one of the keywords is known, or a vector is not finite.
+    """
+    matrix = np.zeros((len(keywords) + 2, vectors.vector_size), dtype=np.float32)
+    coverage: Coverage = {"found": 0, "averaged": 0, "unknown": 0}
+    for row, keyword in enumerate(keywords, start=2):
+        vector = keyword_vector(vectors, keyword)
+        if vector is None:
+            coverage["unknown"] += 1
+            continue
+        matrix[row] = vector
+        coverage["averaged" if _as_written(vectors, keyword) is None else "found"] += 1
+    if coverage["unknown"] == len(keywords):
+        raise WordVectorError(
+            f"None of the {len(keywords)} keywords ({', '.join(keywords[:5])}, ...) has a word "
+            "vector: the vectors are of another language or another normal form."
+        )
+    if not np.isfinite(matrix).all():
+        broken = [keywords[row - 2] for row in np.flatnonzero(~np.isfinite(matrix).all(axis=1))]
+        raise WordVectorError(f"The word vectors of {broken[:5]} hold NaN or infinity.")
+    logger.info("word vectors: %s", coverage)
+    return matrix, coverage
+
+
+def _as_written(vectors: KeyedVectors, keyword: str) -> np.ndarray | None:
+    """Look up one keyword under the spellings that word2vec releases use."""
+    plain = normalize_keyword(keyword)
+    joined = plain.replace(" ", "_")
+    for spelling in (plain, joined, joined.title(), joined.capitalize(), joined.upper()):
+        if spelling in vectors.key_to_index:
+            return np.asarray(vectors[spelling], dtype=np.float32)
+    return None
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Reads the pickle that ``KeyedVectors.save`` writes and refuses whatever else is in it."""
+
+    ALLOWED = frozenset(
+        {
+            ("gensim.models.keyedvectors", "KeyedVectors"),
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy.core.multiarray", "_reconstruct"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return an allowed class or function."""
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"it wants to run {module}.{name}, which is refused")
+        return super().find_class(module, name)
+
+
+def _load_gensim(path: Path, limit: int | None) -> KeyedVectors:
+    """Read ``KeyedVectors.save``'s files, the big arrays beside the pickle included."""
+    with path.open("rb") as file:
+        state = vars(_ArraysOnly(file).load())
+    arrays = state.get("vectors")
+    if "vectors" in state.get("__numpys", []):
+        arrays = np.load(f"{path}.vectors.npy", allow_pickle=False)
+    if "index_to_key" not in state or not isinstance(arrays, np.ndarray):
+        raise WordVectorError(f"{path}: written by gensim < 4; load and save it with gensim 4.")
+    words = list(state["index_to_key"])
+    if arrays.ndim != 2 or len(words) != len(arrays):
+        raise WordVectorError(f"{path}: has {len(words)} words and an array of {arrays.shape}.")
+    vectors = KeyedVectors(int(arrays.shape[1]))
+    vectors.add_vectors(words[:limit], arrays[:limit].astype(np.float32, copy=False))
+    return vectors

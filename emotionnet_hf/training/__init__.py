@@ -1,0 +1,23 @@
+"""Training TextCNN and EmotionNet on Accelerate."""
+
+from emotionnet_hf.training.arguments import (
+    EmotionNetArguments,
+    RecipeError,
+    TextCNNArguments,
+    parse_recipe,
+)
+from emotionnet_hf.training.backbones import BackboneWeightsError
+from emotionnet_hf.training.emotionnet import train_emotionnet
+from emotionnet_hf.training.loop import TrainingError
+from emotionnet_hf.training.textcnn import train_textcnn
+
+__all__ = [
+    "BackboneWeightsError",
+    "EmotionNetArguments",
+    "RecipeError",
+    "TextCNNArguments",
+    "TrainingError",
+    "parse_recipe",
+    "train_emotionnet",
+    "train_textcnn",
+]

@@ -1,0 +1,143 @@
+"""The folder of a training run: arguments, versions, metrics, checkpoints, the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from emotionnet_hf.files import whole_folder, write_json, write_text
+from emotionnet_hf.training.arguments import RecipeError, RunArguments
+
+# What may change between the start of a run and its resumption without changing its result.
+_FREE = frozenset(
+    {"overwrite", "progress", "num_workers", "keep_checkpoints", "report_to", "output_dir"}
+)
+_PACKAGES = (
+    *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate"),
+    *("huggingface_hub", "safetensors", "gensim", "numpy", "pillow"),
+)
+
+
+class RunFolder:
+    """One run on disk.
+
+    ``arguments.json`` and ``environment.json`` say what was run, ``metrics.jsonl`` has one record
+    a line, ``checkpoints/step-N`` resume it, ``model`` is the result.
+
+    Args:
+        arguments: Of the run; ``arguments.output_dir`` is the folder.
+
+    Raises:
+        RecipeError: The folder holds a run with other arguments and ``overwrite`` is off.
+    """
+
+    def __init__(self, arguments: RunArguments) -> None:
+        self.path = Path(arguments.output_dir)
+        self.arguments = arguments
+
+    @property
+    def model(self) -> Path:
+        """Folder of the trained model."""
+        return self.path / "model"
+
+    @property
+    def best(self) -> Path:
+        """Folder of the best model so far."""
+        return self.path / "best"
+
+    def open(self) -> None:
+        """Start the run, or check that it is the one that stands there. One process calls this."""
+        stored = self.path / "arguments.json"
+        wanted = dataclasses.asdict(self.arguments)
+        if self.arguments.overwrite and stored.is_file():
+            shutil.rmtree(self.path)
+        if stored.is_file():
+            self._check_same(json.loads(stored.read_text(encoding="utf-8")), wanted)
+        # Hidden files may be what a killed run left before it had written its arguments.
+        elif self.path.is_dir() and any(p.name[0] != "." for p in self.path.iterdir()):
+            raise RecipeError(
+                f"{self.path} is not empty and holds no run: choose another output_dir."
+            )
+        write_json(stored, wanted)
+        write_json(self.path / "environment.json", environment())
+
+    def _check_same(self, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+        """Raise where the run that stands here had other arguments."""
+        changed = [
+            f"{name} was {stored.get(name)!r} and is {wanted[name]!r}"
+            for name in wanted
+            if name not in _FREE and stored.get(name) != wanted[name]
+        ]
+        if changed:
+            raise RecipeError(
+                f"{self.path} holds a run with other arguments ({'; '.join(changed)}). "
+                "Choose another output_dir, or --overwrite to start over."
+            )
+
+    def checkpoints(self) -> list[Path]:
+        """Return the finished checkpoints, oldest first."""
+        found = (self.path / "checkpoints").glob("step-*")
+        return sorted(found, key=lambda folder: int(folder.name.removeprefix("step-")))
+
+    def checkpoint(self, step: int) -> Path:
+        """Return where the checkpoint of a step stands."""
+        return self.path / "checkpoints" / f"step-{step}"
+
+    def drop_old_checkpoints(self) -> None:
+        """Keep the newest ``keep_checkpoints``."""
+        for folder in self.checkpoints()[: -self.arguments.keep_checkpoints]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Append a record to ``metrics.jsonl``."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read ``metrics.jsonl``; a last line that a kill cut short does not count."""
+        path = self.path / "metrics.jsonl"
+        if not path.is_file():
+            return []
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def forget_after(self, step: int) -> None:
+        """Drop the records of steps that a resumed run will do again."""
+        kept = [record for record in self.records() if record["step"] <= step]
+        write_text(
+            self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept)
+        )
+
+    def finish(self) -> None:
+        """Make the best model the run's model and drop what only resuming needs."""
+        with whole_folder(self.model) as folder:
+            shutil.copytree(self.best, folder, dirs_exist_ok=True)
+        shutil.rmtree(self.best)
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+
+
+def environment() -> dict[str, Any]:
+    """Return Python, platform, package versions and the git commit of the working folder."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "git_commit": _git_commit(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the package's own checkout, None where it is no checkout."""
+    asked = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or None

@@ -1,0 +1,12 @@
+"""Train TextCNN: ``accelerate launch scripts/train_textcnn.py recipe.yaml [--name ...]``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from emotionnet_hf.training import TextCNNArguments, parse_recipe, train_textcnn
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    train_textcnn(parse_recipe(TextCNNArguments, sys.argv[1:]))

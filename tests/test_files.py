@@ -1,0 +1,224 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from emotionnet_hf import files
+from emotionnet_hf.files import whole_folder, write_json, write_text
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def full_disk(monkeypatch) -> None:
+    """Every fsync reports that the disk is full."""
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", refuse)
+
+
+def test_text_is_written_as_utf_8_and_its_folder_made(tmp_path):
+    write_text(tmp_path / "a" / "b.txt", "Größe\n")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == "Größe\n".encode()
+
+
+def test_text_replaces_a_file_and_leaves_nothing_beside_it(tmp_path):
+    write_text(tmp_path / "a.txt", "old, and longer")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_a_full_disk_leaves_the_old_text(tmp_path, full_disk):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(OSError, match="No space"):
+        write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_text_that_cannot_be_encoded_leaves_the_old_text(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "half \ud800")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_a_value_that_json_does_not_know_leaves_the_old_file(tmp_path):
+    (tmp_path / "a.json").write_text("1")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert (tmp_path / "a.json").read_text() == "1"
+
+
+def test_json_is_readable_by_people(tmp_path):
+    write_json(tmp_path / "a.json", {"name": "Größe", "n": [1]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"name": "Größe", "n": [1]}
+    assert "Größe" in text
+    assert text.endswith("}\n")
+
+
+def test_a_folder_appears_only_when_it_is_whole(tmp_path):
+    target = tmp_path / "deep" / "target"
+    with whole_folder(target) as folder:
+        (folder / "a").write_text("new")
+        assert not target.exists()
+        assert folder.parent == target.parent
+    assert names(target) == {"a"}
+    assert names(target.parent) == {"target"}
+
+
+def test_an_existing_folder_is_replaced_not_merged(tmp_path):
+    target = tmp_path / "target"
+    (target / "sub").mkdir(parents=True)
+    (target / "sub" / "old").write_text("old")
+    with whole_folder(target) as folder:
+        (folder / "new").write_text("new")
+        assert names(target) == {"sub"}
+    assert names(target) == {"new"}
+    assert names(tmp_path) == {"target"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_leaves_the_old_folder(tmp_path, error):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "old").write_text("old")
+    with pytest.raises(error), whole_folder(tmp_path / "target") as folder:
+        (folder / "new").write_text("new")
+        raise error
+    assert names(tmp_path / "target") == {"old"}
+    assert names(tmp_path) == {"target"}
+
+
+def test_an_exception_leaves_nothing_where_nothing_was(tmp_path):
+    with pytest.raises(OSError, match="full"), whole_folder(tmp_path / "target"):
+        raise OSError(errno.ENOSPC, "full")
+    assert names(tmp_path) == set()
+
+
+def test_a_failure_of_the_second_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "old").write_text("old")
+    rename = os.replace
+
+    def replace(source: Path, destination: Path) -> None:
+        if str(source).endswith(".unfinished"):
+            raise OSError(errno.ENOSPC, "full")
+        rename(source, destination)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    with pytest.raises(OSError, match="full"), whole_folder(tmp_path / "target"):
+        pass
+    assert names(tmp_path / "target") == {"old"}
+    assert names(tmp_path) == {"target"}
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "target").write_text("precious")
+    with pytest.raises(NotADirectoryError, match="target is a file"):
+        whole_folder(tmp_path / "target").__enter__()
+    assert (tmp_path / "target").read_text() == "precious"
+
+
+def kill(tmp_path: Path, script: str) -> None:
+    """Run a script that kills itself with SIGKILL, for which no clean-up code runs."""
+    source = f"""
+        import os, signal, sys
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[2])
+        import files  # by itself: the whole package takes seconds to import
+        target = Path(sys.argv[1]) / "target"
+        {textwrap.indent(textwrap.dedent(script), " " * 8).strip()}
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source), tmp_path, Path(files.__file__).parent],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+IN_THE_BLOCK = """
+    with files.whole_folder(target) as folder:
+        (folder / "half").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+BETWEEN_THE_RENAMES = """
+    rename = os.replace
+    def replace(source, destination):
+        if str(source).endswith(".unfinished"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        rename(source, destination)
+    files.os.replace = replace
+    with files.whole_folder(target) as folder:
+        (folder / "new").write_text("new")
+"""
+AFTER_THE_RENAMES = """
+    rename = os.replace
+    def replace(source, destination):
+        rename(source, destination)
+        if str(source).endswith(".unfinished"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    files.os.replace = replace
+    with files.whole_folder(target) as folder:
+        (folder / "new").write_text("new")
+"""
+
+
+@pytest.fixture
+def target(tmp_path) -> Path:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "old").write_text("old")
+    return tmp_path / "target"
+
+
+def test_kill_9_in_the_block_leaves_the_old_folder(tmp_path, target):
+    kill(tmp_path, IN_THE_BLOCK)
+    assert names(target) == {"old"}
+
+
+def test_kill_9_after_the_exchange_leaves_the_new_folder(tmp_path, target):
+    kill(tmp_path, AFTER_THE_RENAMES)
+    assert names(target) == {"new"}
+
+
+def test_kill_9_between_the_renames_loses_nothing(tmp_path, target):
+    kill(tmp_path, BETWEEN_THE_RENAMES)
+    assert names(tmp_path / ".target.replaced") == {"old"}
+    with pytest.raises(ValueError, match="again"), whole_folder(target):
+        raise ValueError("again")
+    assert names(target) == {"old"}
+
+
+@pytest.mark.parametrize("moment", [IN_THE_BLOCK, BETWEEN_THE_RENAMES, AFTER_THE_RENAMES])
+def test_the_next_call_cleans_up_after_kill_9(tmp_path, target, moment):
+    kill(tmp_path, moment)
+    with whole_folder(target) as folder:
+        assert names(folder) == set()
+        (folder / "newer").write_text("newer")
+    assert names(target) == {"newer"}
+    assert names(tmp_path) == {"target"}
+
+
+def test_kill_9_while_writing_text_leaves_the_old_text(tmp_path):
+    (tmp_path / "target").write_text("old")
+    script = """
+        files.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+        files.write_text(target, "new")
+    """
+    kill(tmp_path, script)
+    assert (tmp_path / "target").read_text() == "old"
+    write_text(tmp_path / "target", "newer")
+    assert names(tmp_path) == {"target"}

@@ -1,0 +1,97 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from emotionnet_hf.safe_pickle import CorruptPickleError, UnsafePickleError, load_plain_pickle
+
+PLAIN = {
+    "names": {"joy": 0, "Trauer \u00fc": 1},
+    "rows": [["a.jpg", [1, 2, 300, 70000, 2**80], (True, False, None)], (), (1,), -1.5],
+}
+
+
+class Attack:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_data_of_every_protocol_is_read(tmp_path, protocol):
+    path = write(tmp_path / "plain.pkl", pickle.dumps(PLAIN, protocol))
+    assert load_plain_pickle(path) == PLAIN
+
+
+def test_python_2_strings_are_text(tmp_path):
+    path = write(tmp_path / "old.pkl", b"\x80\x02}q\x00U\x03joyq\x01K\x00s.")
+    assert load_plain_pickle(path) == {"joy": 0}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_call_is_refused_and_not_made(tmp_path, protocol):
+    canary = tmp_path / "ran"
+    path = write(tmp_path / "evil.pkl", pickle.dumps({"joy": Attack(canary)}, protocol))
+    with pytest.raises(UnsafePickleError, match=r"evil\.pkl.*Nothing was run"):
+        load_plain_pickle(path)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cos\nsystem\n.",  # GLOBAL
+        b"cos\nsystem\n(S'true'\ntR.",  # GLOBAL, REDUCE
+        b"(S'true'\nios\nsystem\n.",  # INST
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93.",  # STACK_GLOBAL
+        b"Pabc\n.",  # PERSID
+        b"\x80\x02K\x01Q.",  # BINPERSID
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"\x80\x02}}b.",  # BUILD
+    ],
+)
+def test_every_way_to_run_something_is_refused(tmp_path, program):
+    with pytest.raises(UnsafePickleError):
+        load_plain_pickle(write(tmp_path / "evil.pkl", program))
+
+
+def test_a_class_is_refused_even_without_a_call(tmp_path):
+    with pytest.raises(UnsafePickleError):
+        load_plain_pickle(write(tmp_path / "class.pkl", pickle.dumps([Path])))
+
+
+def test_every_truncation_is_refused(tmp_path):
+    whole = pickle.dumps(PLAIN)
+    for length in range(len(whole)):
+        with pytest.raises(CorruptPickleError, match=r"cut\.pkl"):
+            load_plain_pickle(write(tmp_path / "cut.pkl", whole[:length]))
+
+
+def test_bytes_after_the_end_are_refused(tmp_path):
+    path = write(tmp_path / "long.pkl", pickle.dumps(PLAIN) + b"cos\nsystem\n.")
+    with pytest.raises(CorruptPickleError, match="after the end"):
+        load_plain_pickle(path)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02}]K\x01s.",  # a list as a key
+        b"\x80\x02h\x05.",  # a memo entry nobody wrote
+        b"\x80\x02.",  # nothing on the stack
+        b"\x80\x02Nr\xff\xff\xff\x7f.",  # a memo of two thousand million entries
+        b"\x80\x02X\xff\xff\xff\x7fa.",  # a string longer than the file
+        b"hello, world\n",
+    ],
+)
+def test_damaged_programs_are_refused(tmp_path, program):
+    with pytest.raises((CorruptPickleError, UnsafePickleError)):
+        load_plain_pickle(write(tmp_path / "bad.pkl", program))
