@@ -5,6 +5,9 @@ Importing this package registers its models with transformers' Auto classes and 
 checkpoints without ``trust_remote_code``.
 """
 
+# First, because modules imported below read it.
+__version__ = "0.1.0.dev0"
+
 from emotionnet_hf.models import (
     EmotionNetConfig,
     EmotionNetForImageClassification,
@@ -16,8 +19,6 @@ from emotionnet_hf.models import (
     TextCNNModel,
 )
 from emotionnet_hf.pipelines import EmotionTaggingPipeline
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "EmotionNetConfig",

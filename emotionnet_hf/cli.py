@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,11 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python would complain at its exit otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     # The one place where an error becomes a line: --debug shows where it came from.
     except Exception as error:
         if arguments.debug:
             raise
-        sys.stderr.write(f"emotionnet: {error or type(error).__name__}\n")
+        line = " ".join(str(error).split()) or type(error).__name__
+        sys.stderr.write(f"emotionnet: {line}\n")
         return EXIT_FAILED
 
 
@@ -66,8 +72,8 @@ def _add_quickstart(commands: Any) -> None:
     text = "draw a sample, train on it, reload, tag, report: minutes, offline"
     parser = _command(commands, "quickstart", _quickstart, text)
     parser.add_argument("--out", required=True, type=Path, help="folder for everything")
-    parser.add_argument("--num-images", type=int, default=3000, help="pictures (default 3000)")
-    parser.add_argument("--epochs", type=int, default=20, help="of EmotionNet (default 20)")
+    parser.add_argument("--num-images", type=_count, default=3000, help="pictures (default 3000)")
+    parser.add_argument("--epochs", type=_count, default=20, help="of EmotionNet (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier quickstart")
 
@@ -149,21 +155,37 @@ def _add_tag(commands: Any) -> None:
     parser.add_argument("images", nargs="+", help="files, folders, globs or URLs")
     parser.add_argument("--model", required=True, help="model folder, or repository on the Hub")
     parser.add_argument(
-        "--candidates", help="comma-separated words to rank instead of the model's own keywords"
+        "--candidates",
+        type=_words,
+        help="comma-separated words to rank instead of the model's own keywords",
     )
-    parser.add_argument("--top-k", type=int, default=5, help="tags an image (default 5)")
-    parser.add_argument("--batch-size", type=int, default=16, help="images at a time")
+    parser.add_argument("--top-k", type=_count, default=5, help="tags an image (default 5)")
+    parser.add_argument("--batch-size", type=_count, default=16, help="images at a time")
+
+
+def _count(text: str) -> int:
+    """Read a number of at least 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def _words(text: str) -> list[str]:
+    """Read comma-separated words, at least one."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise argparse.ArgumentTypeError("no word is given")
+    return words
 
 
 def _tag(arguments: argparse.Namespace) -> int:
     from emotionnet_hf.tagging import tag_images
 
-    candidates = arguments.candidates.split(",") if arguments.candidates else None
     failed = 0
     for result in tag_images(
         arguments.images,
         model=arguments.model,
-        candidates=candidates,
+        candidates=arguments.candidates,
         top_k=arguments.top_k,
         batch_size=arguments.batch_size,
         progress=not arguments.no_progress,

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import torch
+from PIL import Image
 from torch.nn import functional as F
 from transformers import AutoModelForPreTraining, Pipeline
 from transformers.image_utils import load_image
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from emotionnet_hf.data.images import ImageError, open_image, to_rgb
 from emotionnet_hf.keywords import normalize_keyword
 
 logger = logging.getLogger(__name__)
 
 TASK = "emotion-tagging"
+
+_URL = ("http://", "https://")
+# Far above any picture that passes the limit of pixels, far below any memory.
+_MAX_DOWNLOAD = 2**28
 
 
 class UnknownCandidatesError(ValueError):
@@ -27,7 +36,7 @@ class EmotionTaggingPipeline(Pipeline):
     """Tag images with emotion keywords.
 
     ``pipeline("emotion-tagging", model=DIR)(images, candidates=None, top_k=5)``. Images are
-    paths, URLs or PIL images, one or many; ``batch_size`` as in every pipeline.
+    paths, URLs or PIL images, one or many, opened as ``emotionnet build`` opens its pictures; ``batch_size`` as in every pipeline.
 
     Without ``candidates`` the model's own emotion keywords are ranked by the probability that the
     classification branch gives them. With ``candidates`` (words, phrases, or comma-separated
@@ -66,7 +75,7 @@ class EmotionTaggingPipeline(Pipeline):
 
     def preprocess(self, image: Any, timeout: float | None = None) -> Any:
         """Open one image and make ``pixel_values``, (1, 3, H, W)."""
-        image = load_image(image, timeout=timeout).convert("RGB")
+        image = load_picture(image, timeout=timeout)
         return self.image_processor(images=image, return_tensors="pt").to(self.dtype)
 
     def _forward(self, model_inputs: Any) -> dict[str, torch.Tensor]:
@@ -82,25 +91,31 @@ class EmotionTaggingPipeline(Pipeline):
     ) -> list[dict[str, Any]]:
         """Rank the candidates of one image."""
         names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
-        probabilities = dict(
-            zip(names, model_outputs["logits"][0].float().softmax(-1).tolist(), strict=True)
-        )
+        softmax = model_outputs["logits"][0].float().softmax(-1).tolist()
+        by_name = dict(zip(map(normalize_keyword, names), softmax, strict=True))
         labels = names if candidates is None else candidates
         image = model_outputs["image_embeds"][0].float().cpu()
-        cosines = F.cosine_similarity(image[None], self._text(tuple(labels)), dim=-1).tolist()
+        text = self._text(tuple(labels), asked=candidates is not None)
+        cosines = F.cosine_similarity(image[None], text, dim=-1).tolist()
+        known = [by_name.get(normalize_keyword(label)) for label in labels]
+        probabilities = softmax if candidates is None else known
         tags = [
             {
                 "label": label,
-                "score": cosine if candidates is not None else probabilities[label],
-                "probability": probabilities.get(normalize_keyword(label)),
+                "score": probability if candidates is None else cosine,
+                "probability": probability,
                 "cosine": cosine,
             }
-            for label, cosine in zip(labels, cosines, strict=True)
+            for label, probability, cosine in zip(labels, probabilities, cosines, strict=True)
         ]
         return sorted(tags, key=lambda tag: -tag["score"])[:top_k]
 
-    def _text(self, labels: tuple[str, ...]) -> torch.Tensor:
-        """Return the candidates in the joint space, float (T, D); computed once for a list."""
+    def _text(self, labels: tuple[str, ...], asked: bool) -> torch.Tensor:
+        """Return the candidates in the joint space, float (T, D); computed once for a list.
+
+        Of candidates that were ``asked`` for, unknown ones are worth a word; the model's own
+        keywords are ranked without their vectors.
+        """
         cached: tuple[tuple[str, ...], torch.Tensor] | None = getattr(self, "_text_cache", None)
         if cached is not None and cached[0] == labels:
             return cached[1]
@@ -108,15 +123,52 @@ class EmotionTaggingPipeline(Pipeline):
         with torch.inference_mode():
             embeds = self.model.text_tower(**tokens).float().cpu()
         unknown = [label for label, row in zip(labels, embeds, strict=True) if not row.any()]
-        if len(unknown) == len(labels):
+        if asked and len(unknown) == len(labels):
             raise UnknownCandidatesError(
                 f"The model knows none of the candidates {unknown[:5]}: it has word vectors for "
                 f"{len(self.tokenizer)} keywords, such as {self.model.config.id2label[0]!r}."
             )
-        if unknown:
+        if asked and unknown:
             logger.warning("no word vector for %s: they get cosine 0", unknown)
         self._text_cache = (labels, embeds)
         return embeds
+
+
+def load_picture(image: str | Path | Image.Image, timeout: float | None = None) -> Image.Image:
+    """Open a picture for a model, as the training data were opened: upright, alpha on white.
+
+    Args:
+        image: Path, URL, base64 text, or a PIL image.
+        timeout: Seconds that a URL's server may stay silent; None waits for ever.
+
+    Returns:
+        A loaded image of mode RGB.
+
+    Raises:
+        ImageError: A file or URL cannot be read, or holds no usable image.
+        ValueError: A text that is neither a path nor a URL nor base64.
+        TypeError: Something else altogether.
+    """
+    if isinstance(image, Image.Image):
+        return to_rgb(image, b"")
+    if isinstance(image, str) and image.startswith(_URL):
+        return open_image(_download(image, timeout))
+    if isinstance(image, Path) or (isinstance(image, str) and Path(image).is_file()):
+        return open_image(Path(image))
+    return load_image(image)
+
+
+def _download(url: str, timeout: float | None) -> bytes:
+    """Fetch a URL; whatever goes wrong on the way is an ``ImageError`` that says so."""
+    try:
+        request = Request(url, headers={"User-Agent": "emotionnet_hf"})
+        with urlopen(request, timeout=timeout) as answer:
+            data: bytes = answer.read(_MAX_DOWNLOAD + 1)
+    except (OSError, HTTPException, ValueError) as error:
+        raise ImageError(f"cannot be fetched: {error or type(error).__name__}") from error
+    if len(data) > _MAX_DOWNLOAD:
+        raise ImageError(f"too large: more than {_MAX_DOWNLOAD:,} bytes")
+    return data
 
 
 PIPELINE_REGISTRY.register_pipeline(

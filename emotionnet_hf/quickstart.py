@@ -60,17 +60,38 @@ import torch
 from transformers import AutoImageProcessor, AutoModel, pipeline
 from transformers.image_utils import load_image
 
-folder = str(pathlib.Path(__file__).parent / "emotionnet" / "model")
+folder = str(pathlib.Path(__file__).resolve().parent / "emotionnet" / "model")
 images = [load_image(path) for path in sys.argv[1:]]
 processor = AutoImageProcessor.from_pretrained(folder)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
 with torch.inference_mode():
     features = model(**processor(images, return_tensors="pt")).pooler_output
 tag = pipeline("image-classification", model=folder, trust_remote_code=True)
-print(json.dumps({"features": features.tolist(), "tags": tag(images, top_k=3)}))
+answer = {
+    "model_class": f"{type(model).__module__}.{type(model).__name__}",
+    "features": features.tolist(),
+    "tags": tag(images, top_k=3),
+}
+print(json.dumps(answer))
 '''
 
+# Runs a script where `import emotionnet_hf` fails, even from an editable install: that is what
+# None among the loaded modules means to Python.
+_WITHOUT_PACKAGE = (
+    "import runpy, sys; sys.modules['emotionnet_hf'] = None; del sys.argv[0]; "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
 _EXAMPLES = 6
+# With fewer, a split may be left without a picture.
+_MIN_IMAGES = 100
+
+# Stands in the folder from the first moment to the last and says that a quickstart made it.
+_MARK = "quickstart.json"
+_PARTS = (
+    *("sample", "stockemotion", "stockemotion.building", "textcnn", "emotionnet", "figures"),
+    *("reload.py", "report.json", "report.html"),
+)
 
 
 class QuickstartError(RuntimeError):
@@ -91,20 +112,27 @@ def quickstart(
     Args:
         out: Folder for everything: ``sample``, ``stockemotion`` (the data set), ``textcnn``,
             ``emotionnet``, ``reload.py``, ``report.json``, ``report.html``, ``figures``.
-        num_images: Pictures to draw.
+        num_images: Pictures to draw, at least 100.
         epochs: Passes of EmotionNet over the training split.
         seed: Of everything.
-        overwrite: Replace an earlier quickstart in ``out``.
+        overwrite: Replace an earlier quickstart in ``out``, whether it ended or was stopped.
         progress: Show progress bars.
 
     Returns:
         What ``report.json`` holds.
 
     Raises:
+        ValueError: A number is out of range.
         QuickstartError: ``out`` holds something else, or the saved model does not reload as it was.
     """
     out = Path(out).resolve()
+    arguments = {"num_images": num_images, "epochs": epochs, "seed": seed}
+    # Before anything is removed.
+    for name, least in {"num_images": _MIN_IMAGES, "epochs": 1, "seed": 0}.items():
+        if arguments[name] < least:
+            raise ValueError(f"{name} is {arguments[name]}; it must be at least {least}.")
     _make_room(out, overwrite)
+    write_json(out / _MARK, arguments)
     seconds: dict[str, float] = {}
     with _timed("draw the sample", seconds):
         generate_sample(out / "sample", num_images=num_images, seed=seed, progress=progress)
@@ -115,6 +143,7 @@ def quickstart(
             emotions=emotions,
             validation=0.1,
             test=0.15,
+            seed=seed,
             progress=progress,
         )
     with _timed("train TextCNN", seconds):
@@ -130,7 +159,6 @@ def quickstart(
         )
     with _timed("reload in another process and measure", seconds):
         findings = _measure(out)
-    arguments = {"num_images": num_images, "epochs": epochs, "seed": seed}
     report = {"arguments": arguments, "seconds": seconds, **findings.numbers}
     write_json(out / "report.json", report)
     write_report(out, findings, seconds)
@@ -194,12 +222,18 @@ def _make_room(out: Path, overwrite: bool) -> None:
     """Remove an earlier quickstart, and nothing else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    ours = (out / "sample").is_dir() or (out / "reload.py").is_file()
-    if not ours:
-        raise QuickstartError(f"{out} holds something else: choose another folder.")
+    if not (out / _MARK).is_file():
+        what = "holds something else" if out.is_dir() else "is a file"
+        raise QuickstartError(f"{out} {what}: choose another folder.")
     if not overwrite:
         raise QuickstartError(f"{out} holds an earlier quickstart: pass --overwrite to replace it.")
-    shutil.rmtree(out)
+    unfinished = tuple(f".{part}" for part in _PARTS)
+    for path in out.iterdir():
+        if path.name in _PARTS or path.name.startswith(unfinished):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 @contextmanager
@@ -238,13 +272,21 @@ def _reload(out: Path, test: Dataset, pooled: np.ndarray) -> dict[str, Any]:
     """Tag some test pictures in a process that has transformers but not this package."""
     write_text(out / "reload.py", RELOAD)
     pictures = [str(out / "sample" / name) for name in test["image_id"][:_EXAMPLES]]
-    # -I: neither the working folder nor the user's site-packages are looked in.
-    command = [sys.executable, "-I", str(out / "reload.py"), *pictures]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", _WITHOUT_PACKAGE, str(out / "reload.py"), *pictures]
+    # In `out`, because Python looks for modules in the working folder, and ours may lie there.
+    done = subprocess.run(
+        command, cwd=out, capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
-        raise QuickstartError(f"reload.py failed:\n{done.stderr[-3000:]}")
+        logger.error("%s", done.stderr[-3000:])
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise QuickstartError(f"reload.py, run without this package, failed: {last}")
     answer = json.loads(done.stdout.splitlines()[-1])
     difference = float(np.abs(np.array(answer["features"]) - pooled[: len(pictures)]).max())
     if difference > 1e-3:
         raise QuickstartError(f"The reloaded model's features differ by {difference}.")
-    return {"largest_feature_difference": difference, "tags": answer["tags"]}
+    return {
+        "model_class": answer["model_class"],
+        "largest_feature_difference": difference,
+        "tags": answer["tags"],
+    }

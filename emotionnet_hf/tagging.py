@@ -12,17 +12,17 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 from transformers import pipeline
-from transformers.image_utils import load_image
 
-from emotionnet_hf.data.images import ImageError, open_image
-from emotionnet_hf.pipelines import TASK
+from emotionnet_hf.data.images import FORMATS
+from emotionnet_hf.pipelines import TASK, load_picture
 
 # Without init() only the formats that were used so far are registered.
 Image.init()
 _SUFFIXES = frozenset(
-    suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN
+    suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
 )
 _URL = ("http://", "https://")
+_TIMEOUT = 30.0  # seconds that a server may stay silent
 
 
 class NoImagesError(FileNotFoundError):
@@ -67,9 +67,12 @@ def tag_images(
         The tags of each image, in order; an image that cannot be opened has an ``error`` instead.
 
     Raises:
+        ValueError: ``batch_size`` is below 1.
         NoImagesError: A path does not exist, a glob or folder holds no image.
         UnknownCandidatesError: The model knows none of the candidates.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
     found = [path for word in images for path in find_images(word)]
     tagger = pipeline(TASK, model=model)
     with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:
@@ -106,8 +109,8 @@ def find_images(word: str) -> list[str]:
 def _open(path: str) -> Image.Image | str:
     """Open an image as RGB, or say why not."""
     try:
-        return load_image(path, timeout=30) if path.startswith(_URL) else open_image(Path(path))
-    except (ImageError, OSError, ValueError) as error:
+        return load_picture(path if path.startswith(_URL) else Path(path), timeout=_TIMEOUT)
+    except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
 
 

@@ -18,7 +18,7 @@ MAX_PIXELS = 89_478_485
 
 # Formats met in stock libraries. Pillow knows more, but some of those start other programs
 # (EPS runs Ghostscript) and most are nothing but attack surface.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
 # What Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (
     OSError,
@@ -101,7 +101,8 @@ def to_rgb(image: Image.Image, data: bytes) -> Image.Image:
         data: The bytes it came from.
 
     Returns:
-        An image of mode RGB.
+        An image of mode RGB, without the metadata: whoever met its EXIF rotation again would
+        turn the picture a second time.
 
     Raises:
         ImageError: Pixels without a meaning as colours.
@@ -111,7 +112,9 @@ def to_rgb(image: Image.Image, data: bytes) -> Image.Image:
         rgb = _without_alpha(image)
     except _DECODER_ERRORS as error:
         raise ImageError(_reason(data, error)) from error
-    return rgb if turn is None else rgb.transpose(turn)
+    upright = rgb if turn is None else rgb.transpose(turn)
+    upright.info = {}
+    return upright
 
 
 def read_bytes(path: Path) -> bytes:
@@ -161,7 +164,7 @@ def _open_header(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("zero bytes")
     Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]  # AVIF is a matter of the build
+    formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF is a matter of the build
     try:
         return Image.open(BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:

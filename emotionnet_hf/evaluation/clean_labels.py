@@ -121,15 +121,18 @@ def restoration(labels: SoftLabels, clean: np.ndarray, listed: np.ndarray, k: in
         that are not listed; ``missing_restored_by_chance``: the same for a random order;
         ``clean_mass_tagged`` and ``clean_mass_soft``: probability that lies on clean keywords in
         y / |y| and in y'; ``missing_mass_soft``: in y', on the missing ones (0 in y / |y|).
+        The first two are NaN where no keyword is missing.
     """
     missing = clean & ~listed
     open_scores = np.where(listed, -1.0, labels.predicted)
     best = np.argsort(-open_scores, axis=1, kind="stable")[:, :k]
-    restored = np.take_along_axis(missing, best, axis=1).sum() / missing.sum()
-    chance = np.mean(k / (~listed).sum(axis=1)[missing.any(axis=1)])
+    restored = np.take_along_axis(missing, best, axis=1).sum()
+    # Each missing keyword is as likely as any other open one to be among the first k.
+    chance = missing.sum(axis=1) * np.minimum(k / np.maximum((~listed).sum(axis=1), 1), 1)
+    count = missing.sum() or np.nan
     return {
-        "missing_restored": float(restored),
-        "missing_restored_by_chance": float(chance),
+        "missing_restored": float(restored / count),
+        "missing_restored_by_chance": float(chance.sum() / count),
         "clean_mass_tagged": float((labels.tagged * clean).sum(axis=1).mean()),
         "clean_mass_soft": float((labels.soft * clean).sum(axis=1).mean()),
         "missing_mass_soft": float((labels.soft * missing).sum(axis=1).mean()),

@@ -57,7 +57,8 @@ def extract_features(
     parts: list[tuple[np.ndarray, ...]] = []
     for batch in tqdm(_batches(images, batch_size), disable=not progress, desc="features"):
         pixels = processor(images=batch, return_tensors="pt")["pixel_values"]
-        output = model(pixel_values=pixels.to(model.device), return_dict=True)
+        pixels = pixels.to(model.device, model.dtype)
+        output = model(pixel_values=pixels, return_dict=True)
         values = (output.pooler_output, output.image_embeds, output.logits)
         parts.append(tuple(value.float().cpu().numpy() for value in values))
     if not parts:

@@ -157,7 +157,10 @@ class EmotionNetArguments(RunArguments):
     embedding_weight: float = field(
         default=1.0, metadata=_help("lambda of Eq. 4; 0 switches the embedding loss off.")
     )
-    channels_last: bool = field(default=True, metadata=_help("Memory layout; faster on most."))
+    channels_last: bool | None = field(
+        default=None,
+        metadata=_help("Memory layout; default: on, but for grouped convolutions on a CPU."),
+    )
     gradient_checkpointing: bool = field(
         default=False, metadata=_help("Trade time for memory in the trunk.")
     )

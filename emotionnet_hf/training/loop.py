@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 import transformers
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -72,6 +73,8 @@ def fit(task: Task, arguments: RunArguments) -> Path:
     # Their progress bars would tear ours, and a line a checkpoint says nothing new.
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("accelerate").setLevel(logging.WARNING)
+    # Accelerate keeps one state a process; another run in it may want another precision.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(
         gradient_accumulation_steps=arguments.gradient_accumulation_steps,
         mixed_precision=arguments.mixed_precision,

@@ -1,0 +1,79 @@
+"""A tiny data set and a TextCNN trained on it, made once."""
+
+from pathlib import Path
+
+import pytest
+
+from emotionnet_hf.data import build_dataset
+from emotionnet_hf.data.sample import generate_sample
+from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.training import EmotionNetArguments, TextCNNArguments, train_textcnn
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate_sample(folder / "sample", num_images=120, image_size=32, progress=False)
+    emotions = Vocabulary.from_file(folder / "sample" / "emotion_keywords.txt")
+    build_dataset(
+        *(folder / "sample", folder / "built"),
+        emotions=emotions,
+        validation=0.2,
+        test=0.0,
+        progress=False,
+    )
+    return folder / "built"
+
+
+def textcnn_arguments(data: Path, output_dir: Path, **changes) -> TextCNNArguments:
+    values = {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 0.05,
+        "embedding_dim": 16,
+        "hidden_size": 16,
+        "word_vector_epochs": 1,
+        "progress": False,
+        "log_steps": 1,
+    }
+    return TextCNNArguments(data=str(data), output_dir=str(output_dir), **{**values, **changes})
+
+
+def emotionnet_arguments(
+    data: Path, text_model: Path, output_dir: Path, **changes
+) -> EmotionNetArguments:
+    # LayerNorm: BatchNorm would see other batches on one process than on two.
+    values = {
+        "backbone": "test_convnext",
+        "backbone_weights": "none",
+        "image_size": 32,
+        "epochs": 2,
+        "batch_size": 16,
+        "optimizer": "adamw",
+        "learning_rate": 0.001,
+        "progress": False,
+        "log_steps": 1,
+    }
+    return EmotionNetArguments(
+        data=str(data),
+        text_model=str(text_model),
+        output_dir=str(output_dir),
+        **{**values, **changes},
+    )
+
+
+@pytest.fixture(scope="session")
+def text_model(data, tmp_path_factory):
+    return train_textcnn(textcnn_arguments(data, tmp_path_factory.mktemp("text") / "run"))
+
+
+@pytest.fixture
+def make_textcnn(data, tmp_path):
+    return lambda name="text", **changes: textcnn_arguments(data, tmp_path / name, **changes)
+
+
+@pytest.fixture
+def make_emotionnet(data, text_model, tmp_path):
+    return lambda name="net", **changes: emotionnet_arguments(
+        data, text_model, tmp_path / name, **changes
+    )

@@ -1,0 +1,298 @@
+"""The loop: resumption, number of processes, accumulation, bookkeeping."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from emotionnet_hf.files import write_text
+from emotionnet_hf.training import (
+    RecipeError,
+    TextCNNArguments,
+    TrainingError,
+    train_emotionnet,
+    train_textcnn,
+)
+from emotionnet_hf.training import loop as loop_module
+from emotionnet_hf.training.loop import build_optimizer, learning_rate
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def records(run):
+    return [json.loads(line) for line in (Path(run) / "metrics.jsonl").open()]
+
+
+def losses(run):
+    return [r["train"]["loss"] for r in records(run) if "train" in r]
+
+
+def weights(run):
+    return (Path(run) / "model" / "model.safetensors").read_bytes()
+
+
+class Killed(BaseException):
+    """Stands for a kill at a certain moment."""
+
+
+def kill_at(monkeypatch, step):
+    """Make the next run die right after it took a step, before anything of it is written."""
+    take = loop_module._Run._micro_step
+
+    def dying(run, batch):
+        losses = take(run, batch)
+        if run.step == step - 1:
+            raise Killed
+        return losses
+
+    monkeypatch.setattr(loop_module._Run, "_micro_step", dying)
+    return lambda: monkeypatch.setattr(loop_module._Run, "_micro_step", take)
+
+
+# --- learning rate and optimiser ------------------------------------------------------------
+
+
+def rates(**changes):
+    arguments = TextCNNArguments(data="d", output_dir="o", learning_rate=1.0, **changes)
+    return [learning_rate(step, 2, arguments) for step in range(2 * arguments.epochs)]
+
+
+def test_step_schedule_drops_at_the_given_epochs():
+    found = rates(epochs=5, lr_drop_epochs=[1, 3], lr_drop_factor=0.1)
+    assert found == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01])
+
+
+def test_cosine_schedule_falls_from_one_towards_zero_after_the_warmup():
+    found = rates(epochs=4, lr_schedule="cosine", warmup_epochs=1.0)
+    assert found[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert found[2:] == sorted(found[2:], reverse=True)
+    assert 0 < found[-1] < 0.1
+
+
+def test_warmup_over_the_whole_run_does_not_divide_by_zero():
+    assert rates(epochs=2, lr_schedule="cosine", warmup_epochs=2.0)[-1] == 1.0
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "adagrad", "adadelta"])
+def test_optimizers_by_name_train_only_what_is_trained(name):
+    model = torch.nn.Linear(2, 2)
+    model.bias.requires_grad_(False)
+    arguments = TextCNNArguments(data="d", output_dir="o", optimizer=name, learning_rate=0.5)
+    optimizer = build_optimizer(model, arguments)
+    assert type(optimizer).__name__.lower() == name
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1]
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+# --- resumption -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 5, 6, 9])
+def test_a_run_that_died_ends_as_if_it_had_not(make_textcnn, monkeypatch, step):
+    recipe = {"variant": "published_code", "keyword_dropout": 0.2, "checkpoint_steps": 3}
+    whole = make_textcnn("whole", **recipe)
+    train_textcnn(whole)
+    broken = make_textcnn("broken", **recipe)
+    revive = kill_at(monkeypatch, step)
+    with pytest.raises(Killed):
+        train_textcnn(broken)
+    revive()
+    train_textcnn(broken)
+    assert weights(broken.output_dir) == weights(whole.output_dir)
+    assert records(broken.output_dir) == records(whole.output_dir)
+
+
+def test_a_resumed_run_does_not_start_over(make_textcnn, monkeypatch):
+    arguments = make_textcnn(checkpoint_steps=2)
+    revive = kill_at(monkeypatch, 5)
+    with pytest.raises(Killed):
+        train_textcnn(arguments)
+    revive()
+    steps = []
+    take = loop_module._Run._micro_step
+    monkeypatch.setattr(
+        loop_module._Run,
+        "_micro_step",
+        lambda run, batch: (steps.append(run.step), take(run, batch))[1],
+    )
+    train_textcnn(arguments)
+    assert steps[0] == 4
+
+
+def test_a_checkpoint_that_was_cut_short_is_not_resumed_from(make_textcnn, monkeypatch):
+    arguments = make_textcnn(checkpoint_steps=2)
+    revive = kill_at(monkeypatch, 4)
+    with pytest.raises(Killed):
+        train_textcnn(arguments)
+    revive()
+    unfinished = Path(arguments.output_dir) / "checkpoints" / ".step-3.unfinished"
+    unfinished.mkdir()
+    write_text(unfinished / "model.safetensors", "half")
+    train_textcnn(arguments)
+    assert weights(arguments.output_dir)
+
+
+def test_a_finished_run_is_left_alone(make_textcnn, monkeypatch):
+    arguments = make_textcnn()
+    folder = train_textcnn(arguments)
+    before = {path: path.stat().st_mtime_ns for path in folder.parent.rglob("*.safetensors")}
+    assert train_textcnn(arguments) == folder
+    assert before == {
+        path: path.stat().st_mtime_ns for path in folder.parent.rglob("*.safetensors")
+    }
+
+
+def test_other_arguments_in_the_same_folder_are_refused(make_textcnn):
+    train_textcnn(make_textcnn(epochs=1))
+    with pytest.raises(RecipeError, match="epochs was 1 and is 2"):
+        train_textcnn(make_textcnn(epochs=2))
+
+
+def test_overwrite_starts_over(make_textcnn):
+    train_textcnn(make_textcnn(epochs=1))
+    folder = train_textcnn(make_textcnn(epochs=2, overwrite=True))
+    assert (
+        max(r["step"] for r in records(folder.parent))
+        == 2 * records(folder.parent)[-1]["step"] // 2
+    )
+
+
+# --- the same batch, cut differently --------------------------------------------------------
+
+
+def test_accumulation_gives_the_losses_of_whole_batches(make_emotionnet):
+    whole = train_emotionnet(make_emotionnet("whole"))
+    parts = train_emotionnet(make_emotionnet("parts", gradient_accumulation_steps=4))
+    assert losses(parts.parent) == pytest.approx(losses(whole.parent), rel=1e-4)
+
+
+def test_another_seed_gives_another_run(make_emotionnet):
+    one = train_emotionnet(make_emotionnet("one", epochs=1))
+    two = train_emotionnet(make_emotionnet("two", epochs=1, seed=1))
+    assert losses(one.parent) != losses(two.parent)
+
+
+# --- bookkeeping ----------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_says_what_to_try(make_textcnn):
+    with pytest.raises(TrainingError, match="not finite at step .*Lower learning_rate"):
+        train_textcnn(make_textcnn(learning_rate=1e30, optimizer="sgd", epochs=3))
+
+
+def test_a_batch_larger_than_the_split_is_refused(make_textcnn):
+    with pytest.raises(RecipeError, match="lower batch_size"):
+        train_textcnn(make_textcnn(batch_size=4096))
+
+
+def test_gradients_are_clipped(make_textcnn, monkeypatch):
+    # With a clip this small, SGD cannot move.
+    folder = train_textcnn(make_textcnn(optimizer="sgd", max_grad_norm=1e-12))
+    found = losses(folder.parent)
+    free = losses(train_textcnn(make_textcnn("free", optimizer="sgd", learning_rate=1.0)).parent)
+    assert abs(found[-1] - found[0]) < abs(free[-1] - free[0])
+
+
+def test_tensorboard_gets_the_records(make_textcnn):
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    folder = train_textcnn(make_textcnn(report_to=["tensorboard"])).parent
+    events = event_accumulator.EventAccumulator(str(next(folder.rglob("events.*")).parent))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"train/loss", "learning_rate", "validation/hit_at_1"} <= tags
+
+
+def test_the_run_folder_says_what_was_run(make_textcnn):
+    arguments = make_textcnn(epochs=1)
+    folder = train_textcnn(arguments).parent
+    assert json.loads((folder / "arguments.json").read_text()) == dataclasses.asdict(arguments)
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["packages"]["torch"].startswith(torch.__version__.split("+")[0])
+
+
+def test_without_validation_split_the_last_epoch_is_kept(make_textcnn, tmp_path, data):
+    from datasets import load_dataset
+
+    train = load_dataset(str(data))["train"]
+    (tmp_path / "only" / "data").mkdir(parents=True)
+    train.to_parquet(tmp_path / "only" / "data" / "train-00000-of-00001.parquet")
+    arguments = make_textcnn()
+    arguments.data = str(tmp_path / "only")
+    folder = train_textcnn(arguments)
+    assert (folder / "model.safetensors").is_file()
+    assert not any("validation" in r for r in records(folder.parent))
+
+
+# --- real processes -------------------------------------------------------------------------
+
+
+def launch(arguments, processes=1, script="train_emotionnet.py"):
+    """Start a script as a user does."""
+    recipe = Path(arguments.output_dir).with_suffix(".yaml")
+    recipe.write_text(yaml.safe_dump(dataclasses.asdict(arguments)))
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu"),
+        *("--num_processes", str(processes), "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+        *("--num_cpu_threads_per_process", "1", "--main_process_port", "0"),
+        *(str(REPOSITORY / "scripts" / script), str(recipe)),
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command,
+        env=environ,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(make_emotionnet):
+    one, two = make_emotionnet("one"), make_emotionnet("two")
+    finish(launch(one, 1))
+    finish(launch(two, 2))
+    assert losses(two.output_dir) == pytest.approx(losses(one.output_dir), rel=1e-4)
+    validation = [
+        [r["validation"] for r in records(a.output_dir) if "validation" in r] for a in (one, two)
+    ]
+    for mine, other in zip(*validation, strict=True):
+        assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_kill_minus_nine_and_resume_ends_with_the_same_bytes(make_emotionnet, processes):
+    recipe = {"epochs": 4, "checkpoint_steps": 2}
+    whole, broken = make_emotionnet("whole", **recipe), make_emotionnet("broken", **recipe)
+    finish(launch(whole, processes))
+    victim = launch(broken, processes)
+    metrics = Path(broken.output_dir) / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while not (metrics.is_file() and len(metrics.read_text().splitlines()) >= 7):
+        assert victim.poll() is None, victim.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(victim.pid, signal.SIGKILL)
+    victim.communicate()
+    assert not (Path(broken.output_dir) / "model").exists(), "it finished before it was killed"
+    finish(launch(broken, processes))
+    assert weights(broken.output_dir) == weights(whole.output_dir)
+    assert records(broken.output_dir) == records(whole.output_dir)
