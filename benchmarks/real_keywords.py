@@ -189,7 +189,9 @@ class Bench:
             model = EmotionNetForPreTraining(config)
             load_backbone(model.emotionnet.backbone, BACKBONE, str(self.paths["trunk"]))
             processor = build_image_processor(BACKBONE, IMAGE_SIZE)
-            sets = dict(zip(("train", "held", "bass"), (*self.labelled(part), self.bass()), strict=True))
+            sets = dict(
+                zip(("train", "held", "bass"), (*self.labelled(part), self.bass()), strict=True)
+            )
             np.savez(path, **{k: features(model, processor, v).pooled for k, v in sets.items()})
         with np.load(path) as stored:
             return dict(stored)
@@ -275,7 +277,9 @@ def cross_validated_r2(x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: i
     for fold in np.array_split(names, FOLDS):
         held = np.isin(groups, fold)
         ridge = RidgeCV(np.logspace(0, 6, 19), alpha_per_target=True)
-        predicted[held] = make_pipeline(StandardScaler(), ridge).fit(x[~held], y[~held]).predict(x[held])
+        predicted[held] = (
+            make_pipeline(StandardScaler(), ridge).fit(x[~held], y[~held]).predict(x[held])
+        )
     return np.asarray(r2_score(y, predicted, multioutput="raw_values"))
 
 

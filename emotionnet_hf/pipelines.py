@@ -36,7 +36,8 @@ class EmotionTaggingPipeline(Pipeline):
     """Tag images with emotion keywords.
 
     ``pipeline("emotion-tagging", model=DIR)(images, candidates=None, top_k=5)``. Images are
-    paths, URLs or PIL images, one or many, opened as ``emotionnet build`` opens its pictures; ``batch_size`` as in every pipeline.
+    paths, URLs or PIL images, one or many, opened as the training data were; ``batch_size`` as in
+    every pipeline.
 
     Without ``candidates`` the model's own emotion keywords are ranked by the probability that the
     classification branch gives them. With ``candidates`` (words, phrases, or comma-separated

@@ -79,8 +79,10 @@ def tag_images(
         for batch in _batches(found, batch_size):
             opened = [_open(path) for path in batch]
             pictures = [image for image in opened if not isinstance(image, str)]
-            options = {} if candidates is None else {"candidates": candidates}
-            tags = iter(tagger(pictures, top_k=top_k, batch_size=batch_size, **options))
+            options: dict[str, Any] = {} if candidates is None else {"candidates": candidates}
+            options |= {"top_k": top_k, "batch_size": batch_size}
+            # A pipeline cannot be called with an empty list.
+            tags = iter(tagger(pictures, **options) if pictures else [])
             for path, image in zip(batch, opened, strict=True):
                 if isinstance(image, str):
                     yield Tagged(path, error=image)

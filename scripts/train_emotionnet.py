@@ -5,8 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 
-from emotionnet_hf.training import EmotionNetArguments, parse_recipe, train_emotionnet
+from emotionnet_hf.models import CheckpointError
+from emotionnet_hf.training import (
+    BackboneWeightsError,
+    EmotionNetArguments,
+    RecipeError,
+    parse_recipe,
+    train_emotionnet,
+)
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    train_emotionnet(parse_recipe(EmotionNetArguments, sys.argv[1:]))
+    try:
+        train_emotionnet(parse_recipe(EmotionNetArguments, sys.argv[1:]))
+    except (RecipeError, BackboneWeightsError, CheckpointError, FileNotFoundError) as error:
+        sys.exit(f"train_emotionnet: {error}")

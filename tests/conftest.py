@@ -40,6 +40,42 @@ _isolate()
 
 
 @pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A saved folder of a tiny EmotionNet: six word vectors, the keyword "nameless" without one."""
+    # Not at the top: importing torch takes longer than most tests.
+    import torch
+
+    from emotionnet_hf.models import (
+        EmotionNetConfig,
+        EmotionNetForPreTraining,
+        build_image_processor,
+        keyword_tokenizer,
+    )
+
+    keywords = ["joy", "fear", "candy cane", "awe", "calm", "tree", "nameless"]
+    emotions = ["joy", "fear", "awe", "calm", "nameless"]
+    torch.manual_seed(3)
+    model = EmotionNetForPreTraining(
+        EmotionNetConfig(
+            backbone="test_resnet",
+            projection_dim=6,
+            vocab_size=len(keywords) + 2,
+            id2label=dict(enumerate(emotions)),
+        )
+    )
+    # Heads as large as that give each picture tags of its own.
+    for head in (model.classifier, model.emotionnet.visual_projection):
+        head.weight.data.normal_(std=3.0)
+    for row in (0, 1, -1):
+        model.text_tower.keyword_embedding.weight.data[row] = 0
+    folder = tmp_path_factory.mktemp("checkpoint") / "model"
+    model.save_pretrained(folder)
+    keyword_tokenizer(keywords).save_pretrained(folder)
+    build_image_processor("test_resnet", 32).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real pictures, word vectors and weights, which is never part of the repository.
 

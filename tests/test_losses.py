@@ -81,7 +81,7 @@ def test_soft_labels_refuse_different_shapes():
 
 
 def test_soft_labels_refuse_an_unknown_form():
-    with pytest.raises(ValueError, match="'normalised'.*'normalized' or 'printed'"):
+    with pytest.raises(ValueError, match=r"'normalised'.*'normalized' or 'printed'"):
         soft_labels(torch.zeros(1, 2), torch.zeros(1, 2), form="normalised")
 
 

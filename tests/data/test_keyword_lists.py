@@ -97,13 +97,13 @@ def test_columns_of_a_data_set_are_read_in_its_order(dataset, change):
 
 @pytest.mark.parametrize("rows", [[["joy"], None], [["joy"], ["fear", None]], [[None]]])
 def test_nulls_among_names_are_refused(rows):
-    with pytest.raises(ValueError, match="null.*Build the data again"):
+    with pytest.raises(ValueError, match=r"null.*Build the data again"):
         KeywordLists.from_names(names_column(rows), IDS, UNKNOWN)
 
 
 @pytest.mark.parametrize("rows", [[[1], None], [[1], [2, None]], [[None]]])
 def test_nulls_among_ids_are_refused(rows):
-    with pytest.raises(ValueError, match="null.*Build the data again"):
+    with pytest.raises(ValueError, match=r"null.*Build the data again"):
         KeywordLists.from_ids(pa.chunked_array([rows], type=pa.list_(pa.int64())))
 
 

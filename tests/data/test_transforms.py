@@ -98,9 +98,7 @@ def test_pixels_are_those_of_torchvisions_crop_and_resize():
         wanted = (expected, expected.flip(-1))
         # At the rim one scaling sees the pixels around the box, the other does not.
         inside = slice(2, -2)
-        distances = [
-            (pixels.int() - x.int()).abs()[:, inside, inside].max().item() for x in wanted
-        ]
+        distances = [(pixels.int() - x.int()).abs()[:, inside, inside].max().item() for x in wanted]
         assert min(distances) <= 1
 
 

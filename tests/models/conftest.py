@@ -42,7 +42,7 @@ def tiny_config() -> Callable[..., EmotionNetConfig]:
 
 @pytest.fixture
 def tiny_net(tiny_config) -> Callable[..., EmotionNetForPreTraining]:
-    """Makes an EmotionNet in evaluation mode: its word vectors random, that of "unheard of" zero."""
+    """Makes an EmotionNet in evaluation mode; the word vector of "unheard of" is zero."""
 
     def make(backbone: str = "test_resnet", **changes) -> EmotionNetForPreTraining:
         torch.manual_seed(7)

@@ -3,7 +3,7 @@ import json
 import pytest
 import timm
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from transformers import AutoConfig
 
 from emotionnet_hf.models import (

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from transformers import AutoConfig
 
 from emotionnet_hf.models import TextCNNConfig, TextCNNForSequenceClassification, TextCNNModel

@@ -145,7 +145,7 @@ def test_a_header_that_asks_for_a_huge_array_is_refused(tmp_path, name):
 
 def test_another_dimension_names_both_and_the_remedy(vectors, tmp_path):
     path = save(vectors, tmp_path / "v.bin")
-    with pytest.raises(WordVectorError, match="6 dimensions, 300 are needed.*embedding_dim"):
+    with pytest.raises(WordVectorError, match=r"6 dimensions, 300 are needed.*embedding_dim"):
         load_word_vectors(path, dim=300)
 
 

@@ -227,7 +227,7 @@ def test_checkpoint_steps_of_zero_are_refused():
 
 @pytest.mark.parametrize("scale", [[0.5], [0.0, 1.0], [0.8, 0.2], [0.5, 1.5], [0.1, 0.2, 0.3]])
 def test_a_crop_scale_is_two_shares_in_order(scale):
-    with pytest.raises(RecipeError, match="crop_scale is .*; it must be two shares"):
+    with pytest.raises(RecipeError, match=r"crop_scale is .*; it must be two shares"):
         EmotionNetArguments(**NEEDED, crop_scale=scale)
 
 

@@ -103,7 +103,10 @@ def test_the_real_imagenet_weights_fill_their_trunk(real_data):
     model = trunk("mobilenetv2_100")
     load_backbone(model, "mobilenetv2_100", str(path))
     stored = load_file(path)
-    assert all(torch.equal(tensor, stored[key]) for key, tensor in model.state_dict().items()
-               if key in stored)
+    assert all(
+        torch.equal(tensor, stored[key])
+        for key, tensor in model.state_dict().items()
+        if key in stored
+    )
     with torch.no_grad():
         assert model.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1280)

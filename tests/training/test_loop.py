@@ -1,6 +1,7 @@
 """The loop: resumption, number of processes, accumulation, bookkeeping."""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from accelerate import Accelerator
 
 from emotionnet_hf.files import write_text
 from emotionnet_hf.training import (
@@ -140,6 +142,25 @@ def test_a_checkpoint_that_was_cut_short_is_not_resumed_from(make_textcnn, monke
     assert weights(arguments.output_dir)
 
 
+def test_a_full_disk_costs_no_more_than_the_checkpoint(make_textcnn, monkeypatch):
+    whole, broken = make_textcnn("whole"), make_textcnn("broken")
+    train_textcnn(whole)
+    save = Accelerator.save_state
+
+    def full(accelerator, folder):
+        save(accelerator, folder)
+        if "step-12" in folder:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Accelerator, "save_state", full)
+    with pytest.raises(OSError, match="No space left"):
+        train_textcnn(broken)
+    monkeypatch.setattr(Accelerator, "save_state", save)
+    train_textcnn(broken)
+    assert weights(broken.output_dir) == weights(whole.output_dir)
+    assert records(broken.output_dir) == records(whole.output_dir)
+
+
 def test_a_finished_run_is_left_alone(make_textcnn, monkeypatch):
     arguments = make_textcnn()
     folder = train_textcnn(arguments)
@@ -184,7 +205,7 @@ def test_another_seed_gives_another_run(make_emotionnet):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_says_what_to_try(make_textcnn):
-    with pytest.raises(TrainingError, match="not finite at step .*Lower learning_rate"):
+    with pytest.raises(TrainingError, match=r"not finite at step .*Lower learning_rate"):
         train_textcnn(make_textcnn(learning_rate=1e30, optimizer="sgd", epochs=3))
 
 
@@ -296,3 +317,18 @@ def test_kill_minus_nine_and_resume_ends_with_the_same_bytes(make_emotionnet, pr
     finish(launch(broken, processes))
     assert weights(broken.output_dir) == weights(whole.output_dir)
     assert records(broken.output_dir) == records(whole.output_dir)
+
+
+@pytest.mark.parametrize("script", ["train_textcnn.py", "train_emotionnet.py"])
+def test_a_bad_recipe_is_one_line_not_a_traceback(tmp_path, script):
+    (tmp_path / "recipe.yaml").write_text("learning_rat: 0.1\n")
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / script), str(tmp_path / "recipe.yaml")],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Did you mean 'learning_rate'?" in done.stderr
+    assert "Traceback" not in done.stderr
