@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     """Return the parser; its help is the table of contents."""
     parser = argparse.ArgumentParser(
-        prog="emotionnet", description="What an image makes people feel: data, models, tags."
+        prog="emotionnet",
+        description="What an image makes people feel: data, models, tags.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18, width=99),
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_quickstart(commands)
