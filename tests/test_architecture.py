@@ -48,7 +48,15 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 UNSAFE_LOADS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "dill.load"}
 
 # Modules whose test is not tests/<room>/test_<module>.py, and why.
-UNMIRRORED: dict[str, str] = {}
+UNMIRRORED: dict[str, str] = {
+    # A stroke is right when the picture is: these are tested together, by what they draw.
+    **{
+        f"data/sample/{name}.py": "tests/data/sample/test_pictures.py"
+        for name in ("elements", "faces", "glyphs", "pen", "picture", "scenes", "symbols")
+    },
+    "data/sample/latent.py": "tests/data/sample/test_generate.py",
+    "data/sample/vocabulary.py": "tests/data/sample/test_tags.py",
+}
 
 Rule = Callable[[Path], list[str]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -126,7 +127,7 @@ def environment() -> dict[str, Any]:
     """Return Python, platform, package versions and the git commit of the working folder."""
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "git_commit": _git_commit(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
