@@ -102,9 +102,9 @@ class Bench:
         shares = {"validation": VALIDATION[part], "test": TEST}
         least = 1 if pictures == "labelled" else 0
         data = self._build("emoji", folder / "data", least, emotions=emotions, **shares)
-        recipe: dict[str, Any] = {"word_vectors": str(self.paths["vectors"]), **TEXTCNN, **SILENT}
-        where = {"data": str(data), "output_dir": str(folder / "textcnn")}
-        return data, training.train_textcnn(training.TextCNNArguments(**where, **recipe))
+        where = {"data": data, "output_dir": folder / "textcnn"}
+        recipe = {**strings(where), "word_vectors": str(self.paths["vectors"]), **TEXTCNN, **SILENT}
+        return data, training.train_textcnn(training.TextCNNArguments(**recipe))
 
     def bass(self) -> Dataset:
         """Return BASS, built where that is not done."""
@@ -131,7 +131,7 @@ class Bench:
         data, text_model = self.prepare(part, changes.pop("pictures"))
         where = {"data": data, "text_model": text_model, "output_dir": folder / "run"}
         where["backbone_weights"] = self.paths["trunk"]
-        recipe = {**{k: str(v) for k, v in where.items()}, **RECIPE, **SILENT, **changes}
+        recipe = {**strings(where), **RECIPE, **SILENT, **changes}
         model = training.train_emotionnet(training.EmotionNetArguments(seed=seed, **recipe))
         trained = EmotionNetForPreTraining.from_pretrained(model)
         processor = AutoImageProcessor.from_pretrained(model)
@@ -154,9 +154,15 @@ class Bench:
             processor = build_image_processor(BACKBONE, IMAGE_SIZE)
             train, held = self.labelled(part)
             sets = {"train": train, "held": held, "bass": self.bass()}
-            np.savez(path, **{k: features(model, processor, v).pooled for k, v in sets.items()})
+            found = {k: features(model, processor, v).pooled for k, v in sets.items()}
+            np.savez(path, allow_pickle=False, **found)
         with np.load(path) as stored:
             return dict(stored)
+
+
+def strings(paths: dict[str, Path]) -> dict[str, Any]:
+    """Return paths as the strings that arguments of a training are."""
+    return {name: str(path) for name, path in paths.items()}
 
 
 def features(model: EmotionNetForPreTraining, processor: Any, split: Dataset) -> Features:
@@ -288,7 +294,8 @@ def tagging(bench: Bench, chosen: dict[str, Any], seeds: range) -> dict[str, Any
     train, held = map(listed_labels, pictures)
     known = train.any(axis=0)
     trunk = bench.imagenet("report")
-    linear = linear_scores(*chosen["linear_layer"], trunk["train"], train, trunk["held"])
+    kind, penalty = chosen["linear_layer"]
+    linear = linear_scores(kind, penalty, trunk["train"], train, trunk["held"])
     runs = [bench.results("report", chosen["recipe"], seed)["logits"] for seed in seeds]
     by_frequency = np.tile(train.mean(axis=0), (len(held), 1))
     concepts = np.array([Path(name).stem for name in pictures[1]["image_id"]])

@@ -60,8 +60,10 @@ def tables() -> dict[str, str]:
 def filled(readme: str) -> str:
     """Return the README with its generated parts as the results say."""
     for name, text in tables().items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        readme = re.sub(pattern, lambda m, t=text: f"{m[1]}{t}\n{m[2]}", readme, flags=re.S)
+        pattern = rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
+        # A backslash in a replacement would be read as a group.
+        escaped = text.replace("\\", r"\\")
+        readme = re.sub(pattern, f"{escaped}\n", readme, flags=re.S)
     return readme
 
 
