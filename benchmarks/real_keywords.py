@@ -78,6 +78,8 @@ RECIPE: dict[str, Any] = {
 }
 CANDIDATES: dict[str, dict[str, Any]] = {
     "labelled, 1e-3": {"pictures": "labelled", "epochs": 10, "learning_rate": 1e-3},
+    "labelled, 3e-4": {"pictures": "labelled", "epochs": 10, "learning_rate": 3e-4},
+    "labelled, 1e-4": {"pictures": "labelled", "epochs": 10, "learning_rate": 1e-4},
     "all, 1e-3": {"pictures": "all", "epochs": 3, "learning_rate": 1e-3},
 }
 SILENT: dict[str, Any] = {"select_on": "last", "progress": False}
@@ -148,7 +150,7 @@ class Bench:
         """Return features of the trunk as it came: of training, held-out and BASS pictures."""
         path = self.work / f"imagenet-{part}.npz"
         if not path.is_file():
-            config = EmotionNetConfig(BACKBONE, projection_dim=2, vocab_size=2, id2label={0: ""})
+            config = EmotionNetConfig(backbone=BACKBONE, projection_dim=2, vocab_size=2)
             model = EmotionNetForPreTraining(config)
             load_backbone(model.emotionnet.backbone, BACKBONE, str(self.paths["trunk"]))
             processor = build_image_processor(BACKBONE, IMAGE_SIZE)
