@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from emotionnet_hf import __version__
+
 EXIT_FAILED = 1
 
 
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         description="What an image makes people feel: data, models, tags.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18, width=99),
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_quickstart(commands)
     _add_build(commands)

@@ -8,7 +8,32 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+
+@contextmanager
+def whole_file(path: Path, unfinished: Path) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        unfinished: Where it lies until it is whole, on the same disk.
+
+    Yields:
+        The open file.
+
+    Raises:
+        OSError: The disk is full or not writable; ``path`` is untouched.
+    """
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -23,16 +48,8 @@ def write_text(path: str | Path, text: str) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with whole_file(path, path.with_name(f".{path.name}.unfinished")) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: Any) -> None:

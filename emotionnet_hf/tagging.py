@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from transformers import pipeline
 
 from emotionnet_hf.data.images import FORMATS
+from emotionnet_hf.evaluation.features import in_batches
 from emotionnet_hf.pipelines import TASK, load_picture
 
 # Without init() only the formats that were used so far are registered.
@@ -76,7 +76,7 @@ def tag_images(
     found = [path for word in images for path in find_images(word)]
     tagger = pipeline(TASK, model=model)
     with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:
-        for batch in _batches(found, batch_size):
+        for batch in in_batches(found, batch_size):
             opened = [_open(path) for path in batch]
             pictures = [image for image in opened if not isinstance(image, str)]
             options: dict[str, Any] = {} if candidates is None else {"candidates": candidates}
@@ -114,10 +114,3 @@ def _open(path: str) -> Image.Image | str:
         return load_picture(path if path.startswith(_URL) else Path(path), timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
-
-
-def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Cut an iterable into lists."""
-    iterator = iter(paths)
-    while batch := list(islice(iterator, size)):
-        yield batch

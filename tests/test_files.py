@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emotionnet_hf import files
-from emotionnet_hf.files import whole_folder, write_json, write_text
+from emotionnet_hf.files import whole_file, whole_folder, write_json, write_text
 
 
 def names(folder: Path) -> set[str]:
@@ -222,3 +222,24 @@ def test_kill_9_while_writing_text_leaves_the_old_text(tmp_path):
     assert (tmp_path / "target").read_text() == "old"
     write_text(tmp_path / "target", "newer")
     assert names(tmp_path) == {"target"}
+
+
+def test_whole_file(tmp_path):
+    target, unfinished = tmp_path / "a", tmp_path / "b"
+    with whole_file(target, unfinished) as file:
+        file.write(b"new")
+        assert not target.exists()
+    assert (target.read_bytes(), unfinished.exists()) == (b"new", False)
+    with pytest.raises(RuntimeError), whole_file(target, unfinished) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert (target.read_bytes(), unfinished.exists()) == (b"new", False)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_whole_file_on_a_full_disk(tmp_path):
+    target, unfinished = tmp_path / "a", tmp_path / "b"
+    unfinished.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"), whole_file(target, unfinished) as file:
+        file.write(b"lost")
+    assert list(tmp_path.iterdir()) == []

@@ -48,9 +48,9 @@ from emotionnet_hf.data.splits import (
     SPLITS,
     check_shares,
 )
-from emotionnet_hf.data.writing import ShardResult, ShardWriter, whole_file
+from emotionnet_hf.data.writing import ShardResult, ShardWriter
 from emotionnet_hf.emotions import default_vocabulary
-from emotionnet_hf.files import write_json, write_text
+from emotionnet_hf.files import whole_file, write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,10 @@ def _check_output(source: Path, out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not overwrite:
-        raise OutputExistsError(f"{out} exists; choose another folder or pass overwrite=True")
+        raise OutputExistsError(
+            f"{out} exists; choose another folder, or overwrite it "
+            "(--overwrite, in Python overwrite=True)"
+        )
     if not (out / "build.json").is_file() or source.resolve().is_relative_to(out):
         raise OutputExistsError(
             f"{out} was not made by a build, or holds the source; it is not overwritten. "

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -22,7 +20,7 @@ from PIL import Image
 from emotionnet_hf.data.images import ImageError, decode, is_plain_rgb, read_bytes, to_rgb
 from emotionnet_hf.data.plan import Plan, Shard
 from emotionnet_hf.data.sources import Rejected
-from emotionnet_hf.files import write_json
+from emotionnet_hf.files import whole_file, write_json
 
 # Rows of a row group: what `datasets` writes for images, small enough to stream and to shuffle.
 # Large pictures close a group sooner, because an Arrow binary column ends at 2 GiB.
@@ -238,31 +236,6 @@ def ordered_map(
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-@contextmanager
-def whole_file(path: Path, unfinished: Path) -> Iterator[IO[bytes]]:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file.
-        unfinished: Where it lies until it is whole, on the same disk.
-
-    Yields:
-        The open file.
-
-    Raises:
-        OSError: The disk is full or not writable; `path` is untouched.
-    """
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _watched(

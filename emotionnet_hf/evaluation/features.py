@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from emotionnet_hf.models import EmotionNetForPreTraining
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def extract_features(
     """
     model.eval()
     parts: list[tuple[np.ndarray, ...]] = []
-    for batch in tqdm(_batches(images, batch_size), disable=not progress, desc="features"):
+    for batch in tqdm(in_batches(images, batch_size), disable=not progress, desc="features"):
         pixels = processor(images=batch, return_tensors="pt")["pixel_values"]
         pixels = pixels.to(model.device, model.dtype)
         output = model(pixel_values=pixels, return_dict=True)
@@ -86,8 +88,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def _batches(images: Iterable[Image.Image], size: int) -> Iterator[list[Image.Image]]:
-    """Cut an iterable into lists."""
-    iterator = iter(images)
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cut an iterable into lists of ``size``, the last one shorter."""
+    iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -1,4 +1,3 @@
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -8,7 +7,7 @@ import pytest
 from PIL import Image
 
 from emotionnet_hf.data.images import ImageError
-from emotionnet_hf.data.writing import encode_picture, ordered_map, whole_file
+from emotionnet_hf.data.writing import encode_picture, ordered_map
 
 
 def saved(image, kind, **options) -> bytes:
@@ -99,24 +98,3 @@ def test_map_keeps_order_and_its_window():
 def test_map_passes_errors_on():
     with ThreadPoolExecutor(2) as pool, pytest.raises(ZeroDivisionError):
         list(ordered_map(pool, lambda item: 1 / item, [1, 0, 1], window=2))
-
-
-def test_whole_file(tmp_path):
-    target, unfinished = tmp_path / "a", tmp_path / "b"
-    with whole_file(target, unfinished) as file:
-        file.write(b"new")
-        assert not target.exists()
-    assert (target.read_bytes(), unfinished.exists()) == (b"new", False)
-    with pytest.raises(RuntimeError), whole_file(target, unfinished) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert (target.read_bytes(), unfinished.exists()) == (b"new", False)
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
-def test_whole_file_on_a_full_disk(tmp_path):
-    target, unfinished = tmp_path / "a", tmp_path / "b"
-    unfinished.symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space"), whole_file(target, unfinished) as file:
-        file.write(b"lost")
-    assert list(tmp_path.iterdir()) == []
