@@ -65,9 +65,7 @@ def filled(readme: str) -> str:
     """Return the README with its generated parts as the results say."""
     for name, text in tables().items():
         pattern = rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
-        # A backslash in a replacement would be read as a group.
-        escaped = text.replace("\\", r"\\")
-        readme = re.sub(pattern, f"{escaped}\n", readme, flags=re.S)
+        readme = re.sub(pattern, text.replace("\\", r"\\") + "\n", readme, flags=re.S)
     return readme
 
 
@@ -78,6 +76,5 @@ if __name__ == "__main__":
     if quickstart:
         shutil.copy(quickstart / "report.json", RESULTS / "quickstart.json")
         picture = Image.open(quickstart / "figures" / "examples.png").convert("RGB")
-        (ROOT / "docs").mkdir(exist_ok=True)
         picture.quantize(256).save(ROOT / "docs" / "quickstart.png", optimize=True)
     write_text(ROOT / "README.md", filled((ROOT / "README.md").read_text(encoding="utf-8")))
