@@ -62,6 +62,11 @@ class EmotionTaggingPipeline(Pipeline):
         **kwargs: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """Hand each stage its arguments, checked."""
+        # What pipeline() itself passes to every pipeline.
+        if unknown := sorted(set(kwargs) - {"tokenizer_kwargs", "image_processor_kwargs"}):
+            raise TypeError(
+                f"{TASK} knows no {', '.join(unknown)}; its options are candidates, top_k, timeout."
+            )
         preprocess = {} if timeout is None else {"timeout": timeout}
         postprocess: dict[str, Any] = {}
         if candidates is not None:

@@ -215,3 +215,9 @@ def test_what_is_no_picture_at_all_is_refused(tagger):
         tagger(3.5)
     with pytest.raises(ValueError, match="Incorrect image source"):
         tagger("nowhere.png")
+
+
+def test_an_unknown_option_is_named(checkpoint):
+    tagger = pipeline("emotion-tagging", model=str(checkpoint))
+    with pytest.raises(TypeError, match="knows no candidate_labels"):
+        tagger(Image.new("RGB", (40, 40)), candidate_labels=["joy"])

@@ -22,6 +22,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF
 # What Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (
     OSError,
+    RuntimeError,  # AVIF's
     SyntaxError,
     ValueError,
     EOFError,

@@ -62,7 +62,7 @@ class RunArguments:
         default="mean_average_precision",
         metadata=_help("Validation metric whose best epoch is kept; 'last' keeps the last."),
     )
-    log_steps: int = field(default=10, metadata=_help("Steps between logged losses."))
+    log_steps: int = field(default=10, metadata=_help("Steps between records of the losses."))
     checkpoint_steps: int | None = field(
         default=None, metadata=_help("Steps between checkpoints; default: each epoch.")
     )

@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict, load_dataset
 
 from emotionnet_hf.training.arguments import RecipeError
 
-_NEEDED = ("keywords", "emotion_keywords")
+_NEEDED = ("image", "keywords", "emotion_keywords")
 
 
 def load_splits(data: str) -> DatasetDict:

@@ -13,6 +13,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset
 from datasets import Image as ImageFeature
+from timm.models import get_pretrained_cfg
 from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -159,6 +160,7 @@ class EmotionNetTask:
         embedding = self.text_model.textcnn.embedding.weight
         config = EmotionNetConfig(
             backbone=self.arguments.backbone,
+            backbone_kwargs=_size_of_fixed(self.arguments),
             projection_dim=embedding.shape[1],
             vocab_size=embedding.shape[0],
             pad_token_id=self.tokenizer.pad_token_id,
@@ -257,6 +259,13 @@ class EmotionNetTask:
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.train_rows.processor.save_pretrained(folder)
+
+
+def _size_of_fixed(arguments: EmotionNetArguments) -> dict[str, Any] | None:
+    """Return what timm must be told of the image size: nothing, but for trunks with a fixed one."""
+    pretrained = get_pretrained_cfg(arguments.backbone)
+    fixed = pretrained is not None and pretrained.fixed_input_size
+    return {"img_size": arguments.image_size} if fixed else None
 
 
 def _wants_channels_last(model: nn.Module, arguments: EmotionNetArguments) -> bool:

@@ -143,14 +143,16 @@ class _Run:
                 continue
             self.step += 1
             bar.update()
-            if self.step % self.arguments.log_steps == 0:
+            epoch_ends = self.step % self.steps_per_epoch == 0
+            every = self.arguments.checkpoint_steps
+            saves = epoch_ends or bool(every and self.step % every == 0)
+            # Before a checkpoint too: what is not recorded by then, a resumed run would not know.
+            if saves or self.step % self.arguments.log_steps == 0:
                 self._log_losses(window, bar)
                 window = []
-            epoch_ends = self.step % self.steps_per_epoch == 0
             if epoch_ends:
                 self._validate(epoch + 1)
-            every = self.arguments.checkpoint_steps
-            if epoch_ends or (every and self.step % every == 0):
+            if saves:
                 self._checkpoint()
 
     def _micro_step(self, batch: Batch) -> Batch:
@@ -270,7 +272,7 @@ def learning_rate(step: int, steps_per_epoch: int, arguments: RunArguments) -> f
     epoch = step / steps_per_epoch
     rate = arguments.learning_rate
     if epoch < arguments.warmup_epochs:
-        return rate * (step + 1) / (arguments.warmup_epochs * steps_per_epoch)
+        return rate * min(1.0, (step + 1) / (arguments.warmup_epochs * steps_per_epoch))
     if arguments.lr_schedule == "cosine":
         done = (epoch - arguments.warmup_epochs) / (arguments.epochs - arguments.warmup_epochs)
         return rate * 0.5 * (1 + math.cos(math.pi * done))

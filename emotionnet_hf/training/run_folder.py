@@ -135,10 +135,17 @@ def environment() -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """Return the commit of the package's own checkout, None where it is no checkout."""
-    asked = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checkout = Path(__file__).resolve().parents[2]
+    # Installed into an environment inside some other project, git would tell that one's commit.
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(checkout), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:  # there is no git
+        return None
     return asked.stdout.strip() or None

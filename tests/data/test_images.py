@@ -5,7 +5,7 @@ from io import BytesIO
 import datasets
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 from PIL.PngImagePlugin import PngImageFile
 
 from emotionnet_hf.data.images import ImageError, decode, is_plain_rgb, open_image
@@ -250,3 +250,19 @@ def test_limit_is_inclusive():
     assert open_image(data, max_pixels=24 * 16).size == (24, 16)
     with pytest.raises(ImageError, match="too large: 24x16"):
         open_image(data, max_pixels=24 * 16 - 1)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_an_image_error_or_a_picture():
+    buffer = BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, "AVIF")
+    refused = 0
+    for place in range(0, len(buffer.getvalue()), 7):
+        data = bytearray(buffer.getvalue())
+        data[place] ^= 0xFF
+        try:
+            assert open_image(bytes(data)).mode == "RGB"
+        except ImageError:
+            refused += 1
+    assert refused

@@ -23,4 +23,4 @@ def test_without_training_split_the_error_names_what_is_there(tmp_path):
 
 def test_a_missing_column_is_named(tmp_path):
     with pytest.raises(RecipeError, match=r"lacks the columns \['emotion_keywords'\]"):
-        load_splits(save(tmp_path, "train", keywords=[["a"]]))
+        load_splits(save(tmp_path, "train", image=["a"], keywords=[["a"]]))

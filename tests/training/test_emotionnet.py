@@ -110,6 +110,7 @@ def test_without_embedding_loss_the_projection_stays(make_emotionnet):
         {"channels_last": True},
         {"soft_label_form": "printed", "divide_by_classes": True},
         {"num_workers": 1},
+        {"backbone": "test_vit", "image_size": 48},
     ],
     ids=lambda changes: ",".join(changes),
 )

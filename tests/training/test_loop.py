@@ -79,6 +79,10 @@ def test_cosine_schedule_falls_from_one_towards_zero_after_the_warmup():
     assert 0 < found[-1] < 0.1
 
 
+def test_warmup_never_overshoots():
+    assert max(rates(epochs=3, lr_schedule="constant", warmup_epochs=0.75)) == 1.0
+
+
 def test_warmup_over_the_whole_run_does_not_divide_by_zero():
     assert rates(epochs=2, lr_schedule="cosine", warmup_epochs=2.0)[-1] == 1.0
 
@@ -110,6 +114,26 @@ def test_a_run_that_died_ends_as_if_it_had_not(make_textcnn, monkeypatch, step):
     train_textcnn(broken)
     assert weights(broken.output_dir) == weights(whole.output_dir)
     assert records(broken.output_dir) == records(whole.output_dir)
+
+
+def test_records_hold_every_step_once(make_textcnn):
+    each = losses(train_textcnn(make_textcnn("each")).parent)
+    few = losses(train_textcnn(make_textcnn("few", log_steps=4, checkpoint_steps=5)).parent)
+    # 6 steps an epoch: records at 4, 5 (checkpoint), 6 (epoch), 8, 10, 12.
+    spans = [(0, 4), (4, 5), (5, 6), (6, 8), (8, 10), (10, 12)]
+    assert few == pytest.approx([sum(each[a:b]) / (b - a) for a, b in spans])
+
+
+def test_records_of_a_run_that_died_are_those_of_one_that_did_not(make_textcnn, monkeypatch):
+    recipe = {"log_steps": 4, "checkpoint_steps": 3}
+    train_textcnn(make_textcnn("whole", **recipe))
+    revive = kill_at(monkeypatch, 5)
+    with pytest.raises(Killed):
+        train_textcnn(make_textcnn("broken", **recipe))
+    revive()
+    train_textcnn(make_textcnn("broken", **recipe))
+    broken, whole = (make_textcnn(name).output_dir for name in ("broken", "whole"))
+    assert records(broken) == records(whole)
 
 
 def test_a_resumed_run_does_not_start_over(make_textcnn, monkeypatch):

@@ -196,3 +196,8 @@ def test_a_finished_run_has_its_best_model_and_nothing_that_only_resuming_needs(
     run.finish()
     assert (run.model / "model.safetensors").read_text() == "weights"
     assert names(run.path) == {"arguments.json", "environment.json", "metrics.jsonl", "model"}
+
+
+def test_environment_needs_no_git(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert environment()["git_commit"] is None
