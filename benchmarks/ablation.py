@@ -122,7 +122,9 @@ def run_all(work: Path, seeds: range, workers: int) -> None:
     def start(cell: tuple[float, int]) -> None:
         noise, seed = cell
         words = [sys.executable, __file__, "--cell", str(noise), str(seed), "--work", str(work)]
-        subprocess.run(words, env=environ, check=True, stderr=subprocess.DEVNULL)
+        work.mkdir(parents=True, exist_ok=True)
+        with (work / f"noise-{noise}-seed-{seed}.log").open("wb") as log:
+            subprocess.run(words, env=environ, check=True, stderr=log)
         print(f"noise {noise} seed {seed}: done", flush=True)
 
     with ThreadPoolExecutor(workers) as pool:
