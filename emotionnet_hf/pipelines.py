@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 TASK = "emotion-tagging"
 
-_URL = ("http://", "https://")
+URL_PREFIXES = ("http://", "https://")
 # Far above any picture that passes the limit of pixels, far below any memory.
 _MAX_DOWNLOAD = 2**28
 
@@ -157,7 +157,7 @@ def load_picture(image: str | Path | Image.Image, timeout: float | None = None) 
     """
     if isinstance(image, Image.Image):
         return to_rgb(image, b"")
-    if isinstance(image, str) and image.startswith(_URL):
+    if isinstance(image, str) and image.startswith(URL_PREFIXES):
         return open_image(_download(image, timeout))
     if isinstance(image, Path) or (isinstance(image, str) and Path(image).is_file()):
         return open_image(Path(image))

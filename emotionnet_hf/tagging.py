@@ -14,14 +14,13 @@ from transformers import pipeline
 
 from emotionnet_hf.data.images import FORMATS
 from emotionnet_hf.evaluation.features import in_batches
-from emotionnet_hf.pipelines import TASK, load_picture
+from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
 # Without init() only the formats that were used so far are registered.
 Image.init()
 _SUFFIXES = frozenset(
     suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
 )
-_URL = ("http://", "https://")
 _TIMEOUT = 30.0  # seconds that a server may stay silent
 
 
@@ -98,7 +97,7 @@ def find_images(word: str) -> list[str]:
         NoImagesError: There is none; the message says what was looked for.
     """
     path = Path(word)
-    if word.startswith(_URL) or path.is_file():
+    if word.startswith(URL_PREFIXES) or path.is_file():
         return [word]
     inside = path.rglob("*") if path.is_dir() else map(Path, glob.iglob(word, recursive=True))
     found = sorted(str(p) for p in inside if p.is_file() and p.suffix.lower() in _SUFFIXES)
@@ -111,6 +110,6 @@ def find_images(word: str) -> list[str]:
 def _open(path: str) -> Image.Image | str:
     """Open an image as RGB, or say why not."""
     try:
-        return load_picture(path if path.startswith(_URL) else Path(path), timeout=_TIMEOUT)
+        return load_picture(path if path.startswith(URL_PREFIXES) else Path(path), timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
