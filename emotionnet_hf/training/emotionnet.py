@@ -272,7 +272,7 @@ def _wants_channels_last(model: nn.Module, arguments: EmotionNetArguments) -> bo
     """Return whether to lay images out channels last.
 
     It is faster where convolutions are dense; on a CPU, training depthwise ones that way is many
-    times slower (measured with torch 2.15: MobileNetV3, 24 times).
+    times slower (seen with torch 2.15 and MobileNetV3).
     """
     if arguments.channels_last is not None:
         return arguments.channels_last
