@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from emotionnet_hf.keywords import Vocabulary, normalize_keyword
+from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.normal_form import normalize_keyword
 
 SE30K8: tuple[str, ...] = (
     "anger",

@@ -1,136 +1,21 @@
-"""Keywords: their one normal form, and vocabularies that number them.
-
-Every keyword that enters the package passes `normalize_keyword`, so that "Candy  Cane" in a
-file, in a vocabulary and in a model's tokenizer is the same "candy cane".
-"""
+"""Vocabularies: keywords in their normal form, numbered."""
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from emotionnet_hf.files import write_json
-from emotionnet_hf.safe_pickle import load_plain_pickle
-
-# Control characters separate words as white space does; characters without width say nothing.
-_INVISIBLE: dict[int, str | None] = {
-    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "),
-    **dict.fromkeys([0xAD, 0x200B, 0xFEFF]),
-}
-# At the edge of a keyword these are left-overs of a list's syntax and never part of a word.
-_EDGES = ' ",;\u201c\u201d\u201e\u00ab\u00bb'
-_SINGLE_QUOTES = ("''", "\u2018\u2019")
+from emotionnet_hf.loading.normal_form import KeywordError, normalize_keyword, shown
+from emotionnet_hf.loading.safe_pickle import load_plain_pickle
 
 # The names that the StockEmotion release gives to a pickle's table of names -> ids.
 _RELEASE_TABLES = ("key2idx", "tag2idx")
 
 
-class KeywordError(ValueError):
-    """A value that should be a list of keywords is something else."""
-
-
 class VocabularyError(ValueError):
     """A vocabulary is empty, has a name twice, or does not number its names 0 .. n-1."""
-
-
-def normalize_keyword(text: str) -> str:
-    """Bring a keyword to its normal form.
-
-    Unicode NFKC, lower case, any white space as one space, no quotes around it. Lower case and
-    not case folding, because that is what the fast tokenizers' `Lowercase` does. A phrase stays a
-    phrase. Applying the function twice changes nothing.
-
-    Args:
-        text: One keyword or phrase, as the uploader wrote it.
-
-    Returns:
-        The normal form; empty when nothing is left.
-
-    Raises:
-        KeywordError: The text is not valid Unicode (an unpaired surrogate).
-
-    >>> normalize_keyword("  Candy  Cane ")
-    'candy cane'
-    >>> normalize_keyword('"St. John\u2019s wort"')
-    'st. john\u2019s wort'
-    """
-    if not text.isascii():
-        text = _normalize_unicode(text)
-    text = " ".join(text.lower().translate(_INVISIBLE).split())
-    while True:
-        stripped = text.strip(_EDGES)
-        if len(stripped) > 1 and stripped[0] + stripped[-1] in _SINGLE_QUOTES:
-            stripped = stripped[1:-1]
-        if stripped == text:
-            return text
-        text = stripped
-
-
-def _normalize_unicode(text: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise KeywordError(f"not valid Unicode, half of a surrogate pair: {text!a:.60}")
-    # Removed before composing, so that what they kept apart is composed in this pass already.
-    text = text.translate(_INVISIBLE)
-    # Letter by letter, as the fast tokenizers do: str.lower gives the last sigma of a word a form
-    # of its own. Lower case can undo the composition, hence composed twice.
-    lower = "".join(map(str.lower, unicodedata.normalize("NFKC", text)))
-    return unicodedata.normalize("NFKC", lower)
-
-
-# A million images share a few ten thousand keywords.
-_normal_form = lru_cache(maxsize=2**16)(normalize_keyword)
-
-
-def parse_keywords(value: object) -> list[str]:
-    """Read one image's keywords.
-
-    A comma separates keywords everywhere in this package (in files, in the tokenizer), so an
-    entry of a list that holds commas is several keywords too.
-
-    Args:
-        value: A list, tuple or NumPy array of strings, or one comma-separated string.
-
-    Returns:
-        The keywords in normal form, in order, without empty ones and repetitions.
-
-    Raises:
-        KeywordError: The value has another type, or one of its entries is not a string.
-
-    >>> parse_keywords("Joy, candy  cane,, JOY")
-    ['joy', 'candy cane']
-    """
-    keywords: dict[str, None] = {}
-    for entry in _entries(value):
-        if not isinstance(entry, str):
-            raise KeywordError(f"keywords of the wrong type: one is {_shown(entry)}, not a string")
-        for part in entry.split(","):
-            normal = _normal_form(part)
-            # A full-width comma has become a plain one only now.
-            for word in map(_normal_form, normal.split(",")) if "," in normal else (normal,):
-                keywords.setdefault(word)
-    keywords.pop("", None)
-    return list(keywords)
-
-
-def _entries(value: object) -> list[object]:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list | tuple) and hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return list(value)
-    raise KeywordError(
-        f"keywords of the wrong type: {_shown(value)}; "
-        "a list of strings or one comma-separated string is needed"
-    )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
 class Vocabulary:
@@ -257,7 +142,7 @@ class Vocabulary:
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str):
-        raise VocabularyError(f"the name {_shown(name)} is not a string")
+        raise VocabularyError(f"the name {shown(name)} is not a string")
     try:
         normal = normalize_keyword(name)
     except KeywordError as error:
@@ -294,7 +179,7 @@ def _names_of(content: object) -> list[str]:
     if isinstance(content, list | tuple):
         return list(content)
     if not isinstance(content, Mapping):
-        raise VocabularyError(f"it holds {_shown(content)}, not names")
+        raise VocabularyError(f"it holds {shown(content)}, not names")
     tables = (content.get(name) for name in _RELEASE_TABLES)
     ids = next((table for table in tables if isinstance(table, Mapping)), content)
     if not all(type(index) is int for index in ids.values()):

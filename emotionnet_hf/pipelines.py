@@ -16,8 +16,8 @@ from transformers import AutoModelForPreTraining, Pipeline
 from transformers.image_utils import load_image
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from emotionnet_hf.data.images import ImageError, open_image, to_rgb
-from emotionnet_hf.keywords import normalize_keyword
+from emotionnet_hf.loading.images import ImageError, open_image, to_rgb
+from emotionnet_hf.loading.normal_form import normalize_keyword
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from PIL import Image
 from tqdm import tqdm
 from transformers import pipeline
 
-from emotionnet_hf.data.images import FORMATS
 from emotionnet_hf.evaluation.features import in_batches
+from emotionnet_hf.loading.images import FORMATS
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
 # Without init() only the formats that were used so far are registered.

@@ -19,7 +19,7 @@ PACKAGE = "emotionnet_hf"
 # From the bottom of the house to its top; a level is a list of rooms, a room a set of names right
 # below the package. A room imports itself and the levels below it: no level above, no neighbour.
 LEVELS: list[list[set[str]]] = [
-    [{"keywords", "emotions", "safe_pickle", "losses", "metrics", "dedup", "files"}],
+    [{"keywords", "emotions", "loading", "losses", "metrics", "dedup", "phash", "files"}],
     [{"models"}, {"data"}, {"text"}],
     [{"training"}, {"evaluation"}],
     [{"pipelines", "tagging"}, {"hub"}],
@@ -33,10 +33,19 @@ PLACES = {
     for name in names
 }
 
-# These files are copied into every checkpoint and run where our package is not installed.
-# (safetensors is there wherever transformers is: it cannot be installed without.)
-TRAVELLING = re.compile(r"models/(configuration|modeling)_\w+\.py")
-TRAVELLING_MAY_IMPORT = {"torch", "timm", "transformers", "safetensors", *sys.stdlib_module_names}
+# These files run where our package is not installed, with what their user has there: the first are
+# copied into every checkpoint (safetensors comes with transformers), the second are the loading
+# scripts of the data sets (numpy and pyarrow come with datasets).
+TRAVELLING = {
+    re.compile(r"models/(configuration|modeling)_\w+\.py"): {
+        *("torch", "timm", "transformers", "safetensors"),
+        *sys.stdlib_module_names,
+    },
+    re.compile(r"loading/(?!__)\w+\.py"): {
+        *("datasets", "numpy", "pyarrow", "PIL", "imagehash"),
+        *sys.stdlib_module_names,
+    },
+}
 
 EVASIVE_NAMES = {"utils", "helpers", "common"}
 MODULE_LINES = 400
@@ -114,16 +123,17 @@ def backward_imports(repository: Path) -> list[str]:
 
 
 def luggage(repository: Path) -> list[str]:
-    """Files that travel with a checkpoint need only what its user has, and one another."""
+    """Files that travel need only what their user has, and one another."""
     wrong = []
     for module in package_modules(repository):
         path = inside(repository, module)
-        if not TRAVELLING.fullmatch(path):
+        pattern = next((pattern for pattern in TRAVELLING if pattern.fullmatch(path)), None)
+        if pattern is None:
             continue
         for node in ast.walk(parse(module)):
             if isinstance(node, ast.ImportFrom) and node.level:
-                sibling = f"models/{node.module}.py"
-                names = [] if node.level == 1 and TRAVELLING.fullmatch(sibling) else [sibling]
+                sibling = f"{path.split('/')[0]}/{node.module}.py"
+                names = [] if node.level == 1 and pattern.fullmatch(sibling) else [sibling]
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             elif isinstance(node, ast.Import):
@@ -131,8 +141,8 @@ def luggage(repository: Path) -> list[str]:
             else:
                 continue
             for name in names:
-                if name.split(".")[0] not in TRAVELLING_MAY_IMPORT:
-                    wrong.append(f"{path}:{node.lineno}: travels with checkpoints, imports {name}")
+                if name.split(".")[0] not in TRAVELLING[pattern]:
+                    wrong.append(f"{path}:{node.lineno}: travels with others, imports {name}")
     return wrong
 
 
@@ -318,6 +328,13 @@ BAD = [
     (luggage, "models/modeling_a.py", "from ..losses import x", "imports models/losses.py"),
     (luggage, "models/modeling_a.py", "from . import heads", "imports models/None.py"),
     (luggage, "models/configuration_a.py", "from .heads import x", "imports models/heads.py"),
+    (luggage, "loading/release.py", "import torch", "imports torch"),
+    (
+        luggage,
+        "loading/release.py",
+        "from emotionnet_hf.files import x",
+        "imports emotionnet_hf.files",
+    ),
     (undeclared_imports, "data/build.py", "import pandas as pd", "lacks pandas"),
     (evasive_names, "data/utils.py", "", "data/utils.py"),
     (evasive_names, "common/records.py", "", "common/records.py"),

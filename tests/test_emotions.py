@@ -1,7 +1,8 @@
 import pytest
 
 from emotionnet_hf import emotions
-from emotionnet_hf.keywords import Vocabulary, normalize_keyword
+from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.normal_form import normalize_keyword
 
 
 def test_label_sets_have_their_sizes():

@@ -1,100 +1,14 @@
 import json
 import pickle
-import random
-import unicodedata
 
-import numpy as np
 import pytest
 
 from emotionnet_hf.keywords import (
-    KeywordError,
     Vocabulary,
     VocabularyError,
     normalize_keyword,
-    parse_keywords,
 )
-from emotionnet_hf.safe_pickle import UnsafePickleError
-
-
-@pytest.mark.parametrize(
-    ("written", "normal"),
-    [
-        ("Candy  Cane", "candy cane"),
-        ("\tcandy\u00a0cane\n", "candy cane"),
-        ("candy_cane", "candy_cane"),
-        ('"joy"', "joy"),
-        ("\u201cjoy\u201d;", "joy"),
-        ("' joy '", "joy"),
-        ("o'clock", "o'clock"),
-        ("d'", "d'"),
-        ("rock 'n' roll", "rock 'n' roll"),
-        ("\uff2a\uff4f\uff59", "joy"),
-        ("cafe\u0301", "caf\u00e9"),
-        ("\ufb01re", "fire"),
-        ("jo\u200by", "joy"),
-        ("jo\x00y", "jo y"),
-        ("STRASSE", "strasse"),
-        ("Stra\u00dfe", "stra\u00dfe"),
-        ("a.k.a.", "a.k.a."),
-        ("100%", "100%"),
-        ('  " " ', ""),
-    ],
-)
-def test_normal_form(written, normal):
-    assert normalize_keyword(written) == normal
-
-
-def test_normal_form_is_its_own_normal_form():
-    generator = random.Random(0)
-    alphabet = "aB \u00a0\t\"',;\u0130\u0301\u03a3\u03c3\ufb01\uff21\u201c\u2019\u200b\u00df\u212a"
-    for _ in range(5000):
-        text = "".join(generator.choices(alphabet, k=generator.randint(0, 8)))
-        once = normalize_keyword(text)
-        assert normalize_keyword(once) == once, ascii(text)
-        assert unicodedata.is_normalized("NFKC", once)
-        again = parse_keywords(text)
-        assert parse_keywords(again) == again
-        assert parse_keywords(",".join(again)) == again
-
-
-def test_normal_form_is_what_a_fast_tokenizer_does():
-    tokenizers = pytest.importorskip("tokenizers")
-    normalizers = tokenizers.normalizers
-    fast = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()])
-    for text in (
-        " Joy ",
-        "\u039f\u0394\u039f\u03a3",
-        "Stra\u00dfe",
-        "\uff2a\uff4f\uff59",
-        "\u00c9",
-    ):
-        assert fast.normalize_str(text) == normalize_keyword(text)
-
-
-def test_half_a_surrogate_pair_is_refused():
-    with pytest.raises(KeywordError, match="Unicode"):
-        normalize_keyword("joy \ud83d")
-
-
-def test_keywords_in_order_without_repetitions():
-    expected = ["joy", "candy cane", "fear"]
-    assert parse_keywords(" Joy,candy  cane,,JOY, fear,") == expected
-    assert parse_keywords(["Joy", "candy cane", "", " ", "joy", "fear"]) == expected
-    assert parse_keywords(("Joy, Candy Cane", "fear")) == expected
-    assert parse_keywords(np.array(["Joy", "candy cane", "fear"])) == expected
-    assert parse_keywords(np.array(["Joy", "candy cane", "fear"], dtype=object)) == expected
-    assert parse_keywords("joy\uff0c fear") == ["joy", "fear"]
-    assert parse_keywords("'joy', 'fear'") == ["joy", "fear"]
-    assert parse_keywords("") == parse_keywords([]) == []
-
-
-@pytest.mark.parametrize(
-    "value",
-    [None, 3, 2.5, b"joy", {"joy": 1}, {"joy"}, ["joy", 3], ["joy", None], [["joy"]], np.arange(3)],
-)
-def test_keywords_of_the_wrong_type_are_refused(value):
-    with pytest.raises(KeywordError, match="wrong type"):
-        parse_keywords(value)
+from emotionnet_hf.loading.safe_pickle import UnsafePickleError
 
 
 def test_vocabulary_numbers_its_names():

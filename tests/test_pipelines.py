@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, pipeline
 
-from emotionnet_hf.data.images import ImageError
+from emotionnet_hf.loading.images import ImageError
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.pipelines import EmotionTaggingPipeline, UnknownCandidatesError, load_picture
 

@@ -31,7 +31,6 @@ from tqdm.auto import tqdm
 
 from emotionnet_hf import __version__
 from emotionnet_hf.data.card import dataset_card
-from emotionnet_hf.data.images import MAX_PIXELS
 from emotionnet_hf.data.plan import (
     BuildError,
     BuildSettings,
@@ -52,6 +51,7 @@ from emotionnet_hf.data.writing import ShardResult, ShardWriter
 from emotionnet_hf.emotions import default_vocabulary
 from emotionnet_hf.files import whole_file, write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.images import MAX_PIXELS
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emotionnet_hf.keywords import KeywordError, parse_keywords
+from emotionnet_hf.loading.normal_form import KeywordError, parse_keywords
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 REQUIRED_COLUMNS = ("file_name", "keywords")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from gensim.models import KeyedVectors, Word2Vec
 
-from emotionnet_hf.keywords import normalize_keyword
+from emotionnet_hf.loading.normal_form import normalize_keyword
 
 logger = logging.getLogger(__name__)
 

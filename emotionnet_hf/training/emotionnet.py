@@ -18,9 +18,9 @@ from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from emotionnet_hf.data.images import open_image
 from emotionnet_hf.data.schema import emotion_vocabulary
 from emotionnet_hf.data.transforms import augment
+from emotionnet_hf.loading.images import open_image
 from emotionnet_hf.losses import (
     classification_loss,
     embedding_loss,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotionnet_hf.data.images import ImageError
 from emotionnet_hf.data.writing import encode_picture, ordered_map
+from emotionnet_hf.loading.images import ImageError
 
 
 def saved(image, kind, **options) -> bytes:

@@ -4,7 +4,8 @@ import random
 import pytest
 from transformers import AutoTokenizer
 
-from emotionnet_hf.keywords import Vocabulary, normalize_keyword, parse_keywords
+from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.normal_form import normalize_keyword, parse_keywords
 from emotionnet_hf.models import keyword_tokenizer
 
 KEYWORDS = ["joy", "candy cane", "fear", "st. john's wort", "u.s.a.", "größe", "rock 'n' roll"]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, features
 from PIL.PngImagePlugin import PngImageFile
 
-from emotionnet_hf.data.images import ImageError, decode, is_plain_rgb, open_image
+from emotionnet_hf.loading.images import ImageError, decode, is_plain_rgb, open_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

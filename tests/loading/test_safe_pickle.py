@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from emotionnet_hf.safe_pickle import CorruptPickleError, UnsafePickleError, load_plain_pickle
+from emotionnet_hf.loading.safe_pickle import (
+    CorruptPickleError,
+    UnsafePickleError,
+    load_plain_pickle,
+)
 
 PLAIN = {
     "names": {"joy": 0, "Trauer \u00fc": 1},

@@ -1,0 +1,61 @@
+"""The ``emotionnet`` command: each subcommand is one call of the library."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from emotionnet_hf import __version__
+from emotionnet_hf.cli import build, quickstart, tag
+from emotionnet_hf.cli.command import EXIT_FAILED
+
+# In the order of the work: the help is a table of contents.
+_COMMANDS = (quickstart, build, tag)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Its words; those of the process where None.
+
+    Returns:
+        0 when all went well, 1 when something failed; argparse exits with 2 on bad usage.
+    """
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "datasets", "gensim", "fsspec"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python would complain at its exit otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    # The one place where an error becomes a line: --debug shows where it came from.
+    except Exception as error:
+        if arguments.debug:
+            raise
+        line = " ".join(str(error).split()) or type(error).__name__
+        sys.stderr.write(f"emotionnet: {line}\n")
+        return EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser; its help is the table of contents."""
+    parser = argparse.ArgumentParser(
+        prog="emotionnet",
+        description="What an image makes people feel: data, models, tags.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18, width=99),
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add_command(commands)
+    return parser
