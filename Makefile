@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# The small environment in which an old `datasets` runs the loading scripts.
+SCRIPTS_VENV ?= .venv-scripts
 QUICKSTART_DIR ?= quickstart
 # Two test processes suit the smallest machine we support; 0 runs in one process, for a debugger.
 WORKERS ?= 2
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart install style check test test-slow test-all ablation bench clean
+.PHONY: help quickstart install style check test test-slow test-scripts test-all ablation bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -55,7 +57,17 @@ test: $(INSTALLED) ## the tests, without the slow ones
 test-slow: $(INSTALLED) ## the slow tests: whole runs, several processes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-test-all: test test-slow ## every test
+# `datasets` 4 and later run no loading scripts, and torch has no business there.
+$(SCRIPTS_VENV)/.installed: Makefile
+	$(PYTHON) -m venv $(SCRIPTS_VENV)
+	$(SCRIPTS_VENV)/bin/python -m pip install -q --disable-pip-version-check --no-input $(PIP_ARGS) \
+		'datasets>=3.6,<4' 'pillow>=10.0.1' 'imagehash>=4.0' 'pytest>=9.0'
+	@touch $@
+
+test-scripts: $(SCRIPTS_VENV)/.installed ## dataset_scripts/ under datasets 3, without this package
+	$(SCRIPTS_VENV)/bin/python -m pytest tests/dataset_scripts $(PYTEST_ARGS)
+
+test-all: test test-slow test-scripts ## every test
 
 ablation: $(INSTALLED) ## do the paper's ideas help on the generated sample? (long)
 	$(BIN)/python benchmarks/ablation.py

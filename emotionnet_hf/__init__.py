@@ -8,6 +8,7 @@ checkpoints without ``trust_remote_code``.
 # First, because modules imported below read it.
 __version__ = "0.1.0.dev0"
 
+from emotionnet_hf.data.load import load_dataset, load_dataset_builder
 from emotionnet_hf.models import (
     EmotionNetConfig,
     EmotionNetForImageClassification,
@@ -30,4 +31,6 @@ __all__ = [
     "TextCNNConfig",
     "TextCNNForSequenceClassification",
     "TextCNNModel",
+    "load_dataset",
+    "load_dataset_builder",
 ]

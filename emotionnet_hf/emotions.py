@@ -14,17 +14,9 @@ from types import MappingProxyType
 
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.normal_form import normalize_keyword
+from emotionnet_hf.loading.se30k8_rows import CLASSES
 
-SE30K8: tuple[str, ...] = (
-    "anger",
-    "disgust",
-    "fear",
-    "happiness",
-    "neutral",
-    "sadness",
-    "surprise(negative)",
-    "surprise(positive)",
-)
+SE30K8: tuple[str, ...] = CLASSES
 """The eight classes of SE30K8 in the order of its release (Wei et al. 2020, section 3.3)."""
 
 MIKELS: tuple[str, ...] = (

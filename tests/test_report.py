@@ -10,10 +10,10 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from emotionnet_hf.data.schema import stockemotion_features
 from emotionnet_hf.evaluation import Features
 from emotionnet_hf.evaluation.clean_labels import SoftLabels, keyword_scores, restoration
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.schema import stockemotion_features
 from emotionnet_hf.report import Findings, write_report
 
 NAMES = ["joy", "<b>&fear", "cash $$ x $", "calm", "candy cane", 'a "quoted" word']

@@ -39,7 +39,6 @@ from emotionnet_hf.data.plan import (
     reason_kind,
     told,
 )
-from emotionnet_hf.data.schema import stockemotion_features
 from emotionnet_hf.data.sources import Rejected, Source, read_source
 from emotionnet_hf.data.splits import (
     PAPER_TEST_SHARE,
@@ -52,6 +51,7 @@ from emotionnet_hf.emotions import default_vocabulary
 from emotionnet_hf.files import whole_file, write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
+from emotionnet_hf.loading.schema import stockemotion_features
 
 logger = logging.getLogger(__name__)
 

@@ -1,45 +1,14 @@
-"""The columns of a StockEmotion data set."""
+"""The emotion vocabulary of a data set with the StockEmotion schema."""
 
 from __future__ import annotations
 
-from datasets import ClassLabel, Features, Image, List, Value
+from datasets import ClassLabel, Features
 
 from emotionnet_hf.keywords import Vocabulary
 
 
 class SchemaError(ValueError):
     """A data set lacks a column of the schema, or holds another type in it."""
-
-
-def stockemotion_features(
-    emotions: Vocabulary, *, people: bool = False, faces: bool = False
-) -> Features:
-    """Features of a StockEmotion data set.
-
-    Columns: `image` (Image); `image_id` (string); `keywords` (list of string, the uploader's, in
-    order, normal form); `emotion_keywords` (list of ClassLabel over `emotions`); `phash` (string,
-    the 64-bit perceptual hash as 16 hexadecimal digits); `source` (string or null, where the image
-    came from); and, where known, `people` and `faces` (int32, how many are seen).
-
-    Args:
-        emotions: The emotion keywords; their ids become the ClassLabel's.
-        people: Add the column `people`.
-        faces: Add the column `faces`.
-
-    Returns:
-        The features.
-    """
-    columns = {
-        "image": Image(),
-        "image_id": Value("string"),
-        "keywords": List(Value("string")),
-        "emotion_keywords": List(ClassLabel(names=list(emotions))),
-        "phash": Value("string"),
-        "source": Value("string"),
-    }
-    counts = {"people": people, "faces": faces}
-    columns.update({name: Value("int32") for name, known in counts.items() if known})
-    return Features(columns)
 
 
 def emotion_vocabulary(features: Features) -> Vocabulary:

@@ -2,9 +2,9 @@ import yaml
 from datasets import Features
 
 from emotionnet_hf.data.card import dataset_card
-from emotionnet_hf.data.schema import stockemotion_features
 from emotionnet_hf.data.writing import ShardResult
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.schema import stockemotion_features
 
 FEATURES = stockemotion_features(Vocabulary(["joy", "fear"]), people=True)
 SPLITS = {"train": ShardResult(4, 40, 8, 1000, 900), "test": ShardResult(1, 3, 1, 200, 100)}

@@ -1,27 +1,11 @@
 import pytest
 from datasets import ClassLabel, Features, Image, List, Value
 
-from emotionnet_hf.data.schema import SchemaError, emotion_vocabulary, stockemotion_features
+from emotionnet_hf.data.schema import SchemaError, emotion_vocabulary
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.schema import stockemotion_features
 
 EMOTIONS = Vocabulary(["joy", "fear"])
-
-
-def test_columns():
-    assert stockemotion_features(EMOTIONS) == {
-        "image": Image(),
-        "image_id": Value("string"),
-        "keywords": List(Value("string")),
-        "emotion_keywords": List(ClassLabel(names=["joy", "fear"])),
-        "phash": Value("string"),
-        "source": Value("string"),
-    }
-
-
-def test_counts_are_added_on_demand():
-    features = stockemotion_features(EMOTIONS, people=True, faces=True)
-    assert features["people"] == features["faces"] == Value("int32")
-    assert "people" not in stockemotion_features(EMOTIONS, faces=True)
 
 
 def test_vocabulary_comes_back():

@@ -6,7 +6,6 @@ import pytest
 from datasets import Dataset
 from sklearn.metrics import average_precision_score
 
-from emotionnet_hf.data.schema import stockemotion_features
 from emotionnet_hf.evaluation.clean_labels import (
     SoftLabels,
     best_labels,
@@ -18,6 +17,7 @@ from emotionnet_hf.evaluation.clean_labels import (
     restoration,
 )
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.schema import stockemotion_features
 from emotionnet_hf.models import (
     TextCNNConfig,
     TextCNNForSequenceClassification,

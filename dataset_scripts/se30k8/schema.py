@@ -1,0 +1,1 @@
+../../emotionnet_hf/loading/schema.py

@@ -1,0 +1,1 @@
+../../emotionnet_hf/loading/se30k8.py

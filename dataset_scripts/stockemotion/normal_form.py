@@ -1,0 +1,1 @@
+../../emotionnet_hf/loading/normal_form.py

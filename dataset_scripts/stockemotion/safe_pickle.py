@@ -1,0 +1,1 @@
+../../emotionnet_hf/loading/safe_pickle.py

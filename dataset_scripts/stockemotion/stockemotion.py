@@ -1,0 +1,1 @@
+../../emotionnet_hf/loading/stockemotion.py
