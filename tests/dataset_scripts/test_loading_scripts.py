@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -114,10 +115,10 @@ def test_nothing_of_the_package_was_imported(release, tmp_path):
     assert not [name for name in sys.modules if name.split(".")[0] in ("emotionnet_hf", "torch")]
 
 
-def builder_class(name: str) -> type:
-    """The builder from the folder of links, as a package: ours may not be at hand."""
+def builder_class(name: str, folder: Path) -> type:
+    """The builder from a copy of the folder of links, as a package: ours may not be at hand."""
     package = ModuleType(f"scripts_of_{name}")
-    package.__path__ = [str(SCRIPTS / name)]
+    package.__path__ = [str(shutil.copytree(SCRIPTS / name, folder / name))]
     sys.modules[package.__name__] = package
     return getattr(importlib.import_module(f"{package.__name__}.{name}"), BUILDERS[name])
 
@@ -126,7 +127,7 @@ def builder_class(name: str) -> type:
 def test_card_gives_the_columns_of_every_configuration(name, release, se30k8_release, tmp_path):
     data = DatasetCard.load(SCRIPTS / name / "README.md").data
     written = DatasetInfosDict.from_dataset_card_data(data)
-    builder = builder_class(name)
+    builder = builder_class(name, tmp_path)
     assert set(written) == {config.name for config in builder.BUILDER_CONFIGS}
     folder = release if name == "stockemotion" else se30k8_release
     for config, info in written.items():
