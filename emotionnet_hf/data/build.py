@@ -1,8 +1,9 @@
-"""From a folder of images with keywords to a Hub-ready data set.
+"""From a folder of images with keywords, or a release, to a Hub-ready data set.
 
     out/
         README.md            card with the features; `load_dataset(out)` needs nothing else
         data/{split}-{i}-of-{n}.parquet
+        data/train-{percent}-{i}-of-{n}.parquet   where there are subsets (Table 5)
         quarantine.parquet   rows that could not be used, with reasons
         build.json           arguments, counts, versions
 
@@ -17,6 +18,7 @@ import errno
 import logging
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +32,7 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from emotionnet_hf import __version__
+from emotionnet_hf.data.additions import Additions
 from emotionnet_hf.data.card import dataset_card
 from emotionnet_hf.data.plan import (
     BuildError,
@@ -37,21 +40,18 @@ from emotionnet_hf.data.plan import (
     Plan,
     make_plan,
     reason_kind,
+    split_of,
     told,
 )
-from emotionnet_hf.data.sources import Rejected, Source, read_source
-from emotionnet_hf.data.splits import (
-    PAPER_TEST_SHARE,
-    PAPER_VALIDATION_SHARE,
-    SPLITS,
-    check_shares,
-)
+from emotionnet_hf.data.release_sources import open_source
+from emotionnet_hf.data.sources import Source
+from emotionnet_hf.data.splits import PAPER_TEST_SHARE, PAPER_VALIDATION_SHARE, check_shares
 from emotionnet_hf.data.writing import ShardResult, ShardWriter
 from emotionnet_hf.emotions import default_vocabulary
 from emotionnet_hf.files import whole_file, write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
-from emotionnet_hf.loading.schema import stockemotion_features
+from emotionnet_hf.loading.release import Rejected
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class BuildReport:
         mean_keywords: Keywords per image.
         mean_emotion_keywords: Emotion keywords per image.
         resumed_shards: Shards that an earlier, interrupted run had finished.
+        rows_per_second: Rows read, labelled and written, good and bad, by this run.
     """
 
     out: Path
@@ -86,6 +87,7 @@ class BuildReport:
     mean_keywords: float
     mean_emotion_keywords: float
     resumed_shards: int
+    rows_per_second: float
 
     def summary(self) -> str:
         """Two or three lines for people."""
@@ -93,7 +95,8 @@ class BuildReport:
         lines = [
             f"{self.out}: {sum(self.rows.values()):,} images ({splits})",
             f"{self.mean_keywords:.2f} keywords per image, "
-            f"{self.mean_emotion_keywords:.2f} of them emotional",
+            f"{self.mean_emotion_keywords:.2f} of them emotional; "
+            f"{self.rows_per_second:,.0f} rows a second",
         ]
         if self.quarantined:
             reasons = Counter(self.quarantined)
@@ -106,10 +109,12 @@ def build_dataset(
     out: str | Path,
     *,
     emotions: Vocabulary | None = None,
-    validation: float = PAPER_VALIDATION_SHARE,
-    test: float = PAPER_TEST_SHARE,
+    validation: float | None = None,
+    test: float | None = None,
     seed: int = 0,
-    min_emotion_keywords: int = 1,
+    subsets: bool = False,
+    basic8: str | Path | None = None,
+    min_emotion_keywords: int | None = None,
     max_pixels: int = MAX_PIXELS,
     rows_per_shard: int = 4096,
     shorter_side: int | None = None,
@@ -120,13 +125,18 @@ def build_dataset(
     """Build a data set that plain `datasets.load_dataset(out)` opens and streams.
 
     Args:
-        source: Folder of images with metadata, see `read_source`.
+        source: Folder of images with metadata (see `read_source`), or a release of StockEmotion
+            or SE30K8 (see `emotionnet_hf.loading.release`).
         out: The data-set folder to make.
-        emotions: The emotion keywords; our default list if None.
-        validation: Share of the validation split, in expectation.
-        test: Share of the test split, in expectation.
+        emotions: The emotion keywords; if None, those of the release, or our default list.
+        validation: Share of the validation split, in expectation; the paper's if None.
+        test: Share of the test split, in expectation; the paper's if None.
         seed: Another seed gives another split.
-        min_emotion_keywords: Images with fewer go to quarantine.
+        subsets: Deal the training images to the nested subsets of Table 5, which then are
+            configurations `subset_10` to `subset_75`. A StockEmotion release always is.
+        basic8: What `emotionnet pseudo-label` wrote, for the columns `basic8` and
+            `basic8_scores`.
+        min_emotion_keywords: Images with fewer go to quarantine; 1 if None (SE30K8: 0).
         max_pixels: Images with more pixels go to quarantine, undecoded.
         rows_per_shard: Rows of a Parquet file, and what a kill costs at most.
         shorter_side: Shrink larger images to this shorter side; None keeps files as they are.
@@ -139,27 +149,35 @@ def build_dataset(
 
     Raises:
         SourceError: The source cannot be read.
+        ReleaseError: The release contradicts itself.
         BuildError: An argument is out of range, or there would be no image in the data set.
         OutputExistsError: `out` exists (and, with `overwrite`, was not made by a build).
         DiskFullError: No space left; the same call goes on where it was.
     """
-    source, out = Path(source), Path(out).resolve()
+    out = Path(out).resolve()
+    threads = (os.cpu_count() or 1) if num_threads is None else num_threads
+    _check_output(Path(source), out, overwrite)
+    opened = open_source(source, seed=seed)
+    if opened.own_splits and not validation is test is None:
+        raise BuildError(f"{source} has splits of its own; leave out validation and test")
     settings = BuildSettings(
-        emotions=default_vocabulary() if emotions is None else emotions,
-        validation=validation,
-        test=test,
+        emotions=emotions or opened.emotions or default_vocabulary(),
+        validation=PAPER_VALIDATION_SHARE if validation is None else validation,
+        test=PAPER_TEST_SHARE if test is None else test,
         seed=seed,
-        min_emotion_keywords=min_emotion_keywords,
+        subsets=subsets or opened.subsets,
+        min_emotion_keywords=(
+            opened.min_emotion_keywords if min_emotion_keywords is None else min_emotion_keywords
+        ),
         max_pixels=max_pixels,
         rows_per_shard=rows_per_shard,
         shorter_side=shorter_side,
     )
-    threads = (os.cpu_count() or 1) if num_threads is None else num_threads
     _check(settings, threads)
-    _check_output(source, out, overwrite)
+    additions = Additions.read(basic8=basic8)
     building = out.with_name(f"{out.name}.building")
     with _explained_full_disk(building):
-        return _Build(read_source(source), out, building, settings).run(threads, progress)
+        return _Build(opened, out, building, settings, additions).run(threads, progress)
 
 
 def _check(settings: BuildSettings, threads: int) -> None:
@@ -206,35 +224,50 @@ def _explained_full_disk(building: Path) -> Iterator[None]:
 class _Build:
     """One build: a plan, its shards, the finishing."""
 
-    def __init__(self, source: Source, out: Path, building: Path, settings: BuildSettings) -> None:
+    def __init__(
+        self,
+        source: Source,
+        out: Path,
+        building: Path,
+        settings: BuildSettings,
+        additions: Additions,
+    ) -> None:
         self.source, self.out, self.building, self.settings = source, out, building, settings
+        self.additions = additions
         self.dataset = building / "dataset"
         self.notes = building / "notes"
         self.versions = {name: version(name) for name in _LIBRARIES}
         self.versions["emotionnet_hf"] = __version__
 
     def run(self, threads: int, progress: bool) -> BuildReport:
+        start = time.monotonic()
         plan = self._plan(progress)
-        self.features = stockemotion_features(
-            self.settings.emotions, people=plan.people, faces=plan.faces
+        self.features = self.source.features(
+            self.settings.emotions,
+            people=plan.people,
+            faces=plan.faces,
+            basic8=self.additions.basic8 is not None,
         )
         totals, rejected, resumed = self._write_shards(plan, threads, progress)
-        splits = {split: total for split, total in totals.items() if total.rows}
+        parts = {part: total for part, total in totals.items() if total.rows}
         quarantine = sorted([*plan.quarantine(), *rejected], key=lambda item: item.row)
         reasons = Counter(reason_kind(item.reason) for item in quarantine)
-        if not splits:
+        if not parts:
             shutil.rmtree(self.building, ignore_errors=True)
             raise BuildError(f"no image of {self.source.folder} is usable: {told(reasons)}")
-        images = sum(total.rows for total in splits.values())
+        rows: Counter[str] = Counter()
+        for part, total in parts.items():
+            rows[split_of(part)] += total.rows
         report = BuildReport(
             out=self.out,
-            rows={split: total.rows for split, total in splits.items()},
+            rows=dict(rows),
             quarantined=dict(sorted(reasons.items())),
-            mean_keywords=sum(t.keywords for t in splits.values()) / images,
-            mean_emotion_keywords=sum(t.emotion_keywords for t in splits.values()) / images,
+            mean_keywords=sum(t.keywords for t in parts.values()) / rows.total(),
+            mean_emotion_keywords=sum(t.emotion_keywords for t in parts.values()) / rows.total(),
             resumed_shards=resumed,
+            rows_per_second=(rows.total() + len(quarantine)) / (time.monotonic() - start),
         )
-        self._describe(report, splits, quarantine)
+        self._describe(report, parts, quarantine)
         self._move_into_place()
         return report
 
@@ -246,7 +279,12 @@ class _Build:
         draft.mkdir(parents=True)
         try:
             plan = make_plan(
-                self.source, self.settings, draft, versions=self.versions, progress=progress
+                self.source,
+                self.settings,
+                draft,
+                additions=self.additions,
+                versions=self.versions,
+                progress=progress,
             )
         except ValueError:
             if not fingerprint.is_file():  # nothing there that another call could continue
@@ -276,7 +314,7 @@ class _Build:
             max_pixels=self.settings.max_pixels,
             shorter_side=self.settings.shorter_side,
         )
-        totals: dict[str, ShardResult] = {split: ShardResult() for split in SPLITS}
+        totals: dict[str, ShardResult] = {part: ShardResult() for part in plan.rows}
         rejected: list[Rejected] = []
         resumed = 0
         bar = tqdm(total=sum(plan.rows.values()), unit="image", disable=not progress)
@@ -287,20 +325,20 @@ class _Build:
                     resumed += 1
                     bar.update(shard.rows)
                 result = result or writer.write(shard, pool, threads, bar.update)
-                totals[shard.split].add(result)
+                totals[shard.part].add(result)
                 rejected.extend(result.rejected)
         if resumed:
             logger.info("%d shards were finished by an earlier run", resumed)
         return totals, rejected, resumed
 
     def _describe(
-        self, report: BuildReport, splits: dict[str, ShardResult], quarantine: list[Rejected]
+        self, report: BuildReport, parts: dict[str, ShardResult], quarantine: list[Rejected]
     ) -> None:
         """Write what stands beside the data; nothing in it depends on when or where."""
         for path in (self.dataset / "data").iterdir():
-            if path.name.partition("-")[0] not in splits:
-                path.unlink()  # a split of which no picture was usable
-        card = dataset_card(self.out.name, self.features, splits, len(quarantine))
+            if path.name.partition("-of-")[0].rpartition("-")[0] not in parts:
+                path.unlink()  # a part of which no picture was usable
+        card = dataset_card(self.out.name, self.features, parts, len(quarantine))
         write_text(self.dataset / "README.md", card)
         columns = {
             "row": pa.array([item.row for item in quarantine], pa.int64()),

@@ -11,16 +11,19 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tqdm.auto import tqdm
 
-from emotionnet_hf.data.sources import Record, Rejected, Source
-from emotionnet_hf.data.splits import SPLITS, assign_split
+from emotionnet_hf.data.additions import Additions
+from emotionnet_hf.data.sources import Record, Source
+from emotionnet_hf.data.splits import assign_split
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.release import Rejected
+from emotionnet_hf.loading.stockemotion import SUBSETS, subset_point
 
 QUARANTINE = "quarantine.jsonl"
 
@@ -37,6 +40,7 @@ class BuildSettings:
     validation: float
     test: float
     seed: int
+    subsets: bool
     min_emotion_keywords: int
     max_pixels: int
     rows_per_shard: int
@@ -54,13 +58,13 @@ class Shard:
     """One Parquet file to be: the unit of work and of resuming.
 
     Attributes:
-        split: Its split.
-        index: Its number in the split, from 0.
-        total: Number of shards of the split.
+        part: Its split, or which subset of the training split it completes (see `part_of`).
+        index: Its number in the part, from 0.
+        total: Number of shards of the part.
         rows: Rows planned; pictures that cannot be decoded are still among them.
     """
 
-    split: str
+    part: str
     index: int
     total: int
     rows: int
@@ -68,12 +72,12 @@ class Shard:
     @property
     def name(self) -> str:
         """Name of its files, without an ending."""
-        return f"{self.split}-{self.index:05d}-of-{self.total:05d}"
+        return f"{self.part}-{self.index:05d}-of-{self.total:05d}"
 
     @property
     def plan_name(self) -> str:
         """Name of its file in the plan, written when the total is not yet known."""
-        return f"{self.split}-{self.index:05d}.jsonl"
+        return f"{self.part}-{self.index:05d}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Plan:
     Attributes:
         folder: Where the rows of each shard are.
         fingerprint: Equal for equal settings, versions, metadata and image files.
-        rows: Planned rows of each split.
+        rows: Planned rows of each part, in order.
         rows_per_shard: Most rows a shard gets.
         people: Some row has a number of people.
         faces: Some row has a number of faces.
@@ -98,11 +102,11 @@ class Plan:
 
     def shards(self) -> Iterator[Shard]:
         """Every shard, in order."""
-        for split, rows in self.rows.items():
+        for part, rows in self.rows.items():
             total = math.ceil(rows / self.rows_per_shard)
             for index in range(total):
                 left = rows - index * self.rows_per_shard
-                yield Shard(split, index, total, min(left, self.rows_per_shard))
+                yield Shard(part, index, total, min(left, self.rows_per_shard))
 
     def rows_of(self, shard: Shard) -> Iterator[dict[str, Any]]:
         """Rows of a shard: the schema's columns but `image` and `phash`, `row`, `file_name`."""
@@ -121,6 +125,7 @@ def make_plan(
     settings: BuildSettings,
     folder: Path,
     *,
+    additions: Additions,
     versions: dict[str, str],
     progress: bool,
 ) -> Plan:
@@ -130,6 +135,7 @@ def make_plan(
         source: The source.
         settings: What to build.
         folder: An empty folder for the plan's files.
+        additions: What is known of the images besides the source.
         versions: Library versions, for another of which a half-done build is not continued.
         progress: Show a bar.
 
@@ -139,7 +145,7 @@ def make_plan(
     Raises:
         BuildError: No row, or none with an emotion keyword, or none left.
     """
-    draft = _Draft(source, settings, folder, versions)
+    draft = _Draft(source, settings, folder, additions, versions)
     try:
         for item in tqdm(source, desc="reading metadata", unit="row", disable=not progress):
             draft.add(item)
@@ -149,7 +155,7 @@ def make_plan(
     return Plan(
         folder=folder,
         fingerprint=draft.digest.hexdigest(),
-        rows={split: draft.counts[split] for split in SPLITS},
+        rows={part: draft.counts[part] for part in parts(source.splits, settings.subsets)},
         rows_per_shard=settings.rows_per_shard,
         people=draft.known["people"] > 0,
         faces=draft.known["faces"] > 0,
@@ -160,9 +166,15 @@ class _Draft:
     """A plan in the making."""
 
     def __init__(
-        self, source: Source, settings: BuildSettings, folder: Path, versions: dict[str, str]
+        self,
+        source: Source,
+        settings: BuildSettings,
+        folder: Path,
+        additions: Additions,
+        versions: dict[str, str],
     ) -> None:
         self.source, self.settings, self.folder = source, settings, folder
+        self.additions = additions
         self.counts: Counter[str] = Counter()
         self.known: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -196,32 +208,39 @@ class _Draft:
         if len(emotions) < settings.min_emotion_keywords:
             reason = f"fewer than {settings.min_emotion_keywords} emotion keywords: {len(emotions)}"
             return Rejected(record.row, file_name, reason)
-        split = assign_split(
+        if twin := self.additions.duplicates.get(file_name):
+            return Rejected(record.row, file_name, f"near-duplicate: of {twin}")
+        row = _row(record, file_name, emotions) | self.additions.columns(record, file_name)
+        part = part_of(record.image_id, self._split(record), settings.subsets)
+        self._open_shard(part)
+        self._write(part, row)
+        status = record.image_path.stat()
+        self.digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+        self.known.update(people=row["people"] is not None, faces=row["faces"] is not None)
+        self.counts[part] += 1
+        return None
+
+    def _split(self, record: Record) -> str:
+        settings = self.settings
+        return record.split or assign_split(
             record.group or record.image_id,
             validation=settings.validation,
             test=settings.test,
             seed=settings.seed,
         )
-        self._open_shard(split)
-        self._write(split, _row(record, file_name, emotions))
-        status = record.image_path.stat()
-        self.digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
-        self.known.update(people=record.people is not None, faces=record.faces is not None)
-        self.counts[split] += 1
-        return None
 
-    def _open_shard(self, split: str) -> None:
-        index, place = divmod(self.counts[split], self.settings.rows_per_shard)
+    def _open_shard(self, part: str) -> None:
+        index, place = divmod(self.counts[part], self.settings.rows_per_shard)
         if place == 0:
-            if split in self.files:
-                self.files[split].close()
-            path = self.folder / Shard(split, index, 0, 0).plan_name
-            self.files[split] = path.open("w", encoding="utf-8")
+            if part in self.files:
+                self.files[part].close()
+            path = self.folder / Shard(part, index, 0, 0).plan_name
+            self.files[part] = path.open("w", encoding="utf-8")
 
-    def _write(self, split: str, row: dict[str, Any]) -> None:
+    def _write(self, part: str, row: dict[str, Any]) -> None:
         line = json.dumps(row) + "\n"
-        self.digest.update(split.encode() + line.encode())
-        self.files[split].write(line)
+        self.digest.update(part.encode() + line.encode())
+        self.files[part].write(line)
 
     def close(self) -> None:
         """Close all files."""
@@ -257,7 +276,45 @@ def _row(record: Record, file_name: str, emotions: list[int]) -> dict[str, Any]:
         "source": record.source,
         "people": record.people,
         "faces": record.faces,
+        **record.columns,
     }
+
+
+def parts(splits: Sequence[str], subsets: bool) -> list[str]:
+    """Parts that a data set's files are dealt to, in order: what the names of the files begin with.
+
+    Args:
+        splits: The splits.
+        subsets: The training split has a part for each subset of Table 5, and one for the rest.
+
+    Returns:
+        For example `train-010`, `train-025`, ..., `train-100`, `test`. The subset of 25 percent is
+        the first two of these.
+    """
+    steps = [f"train-{percent:03d}" for percent in (*SUBSETS, 100)]
+    return [p for split in splits for p in (steps if subsets and split == "train" else [split])]
+
+
+def part_of(image_id: str, split: str, subsets: bool) -> str:
+    """Part that an image belongs to; see `parts`.
+
+    Args:
+        image_id: Its id.
+        split: Its split.
+        subsets: See `parts`.
+
+    Returns:
+        The part.
+    """
+    if not subsets or split != "train":
+        return split
+    point = subset_point(image_id)
+    return f"train-{next(p for p in (*SUBSETS, 100) if point < p / 100):03d}"
+
+
+def split_of(part: str) -> str:
+    """Split that a part belongs to; see `parts`."""
+    return part.partition("-")[0]
 
 
 def reason_kind(reason: str) -> str:

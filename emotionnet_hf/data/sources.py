@@ -16,14 +16,21 @@ import csv
 import json
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import Features
 
+from emotionnet_hf.data.splits import SPLITS
+from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.normal_form import KeywordError, parse_keywords
+from emotionnet_hf.loading.release import Rejected
+from emotionnet_hf.loading.schema import stockemotion_features
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 REQUIRED_COLUMNS = ("file_name", "keywords")
@@ -58,6 +65,8 @@ class Record:
         people: Number of people seen, where known.
         faces: Number of faces seen, where known.
         row: Position among the metadata's rows, from 0.
+        split: Where the source decides that.
+        columns: What the source has for columns of its own.
     """
 
     image_path: Path
@@ -68,37 +77,50 @@ class Record:
     people: int | None
     faces: int | None
     row: int
+    split: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """One row that cannot be used.
+class Source(ABC):
+    """What a data set is built from.
 
-    Attributes:
-        row: Position among the metadata's rows, from 0.
-        file_name: What the row names, empty where even that cannot be read.
-        reason: Why, in a few words.
-    """
-
-    row: int
-    file_name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """A source folder whose metadata file has been found and has the columns needed.
-
-    Iterating gives every row in order, as a `Record` or as a `Rejected`, and reads the file anew
+    Iterating gives every row in order, as a `Record` or as a `Rejected`, and reads the files anew
     each time.
 
     Attributes:
-        folder: The folder.
-        metadata: The metadata file in it.
+        folder: Where the images are.
+        metadata: Where the rows are, for messages.
+        emotions: The source's own emotion keywords, None where it has none.
+        splits: Names of the splits, in order.
+        own_splits: The source decides which image is in which.
+        subsets: The training images are dealt to the nested subsets of Table 5.
+        min_emotion_keywords: An image with fewer is left out, unless the user thinks otherwise.
     """
 
     folder: Path
     metadata: Path
+    emotions: Vocabulary | None = None
+    splits: tuple[str, ...] = SPLITS
+    own_splits = False
+    subsets = False
+    min_emotion_keywords = 1
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Record | Rejected]:
+        """Read the rows."""
+
+    def features(
+        self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
+    ) -> Features:
+        """Columns of the data set."""
+        return stockemotion_features(emotions, people=people, faces=faces, basic8=basic8)
+
+
+class FolderSource(Source):
+    """A folder of images whose metadata file has been found and has the columns needed."""
+
+    def __init__(self, folder: Path, metadata: Path) -> None:
+        self.folder, self.metadata = folder, metadata
 
     def __iter__(self) -> Iterator[Record | Rejected]:
         seen: set[str] = set()
@@ -112,7 +134,7 @@ class Source:
                 yield Rejected(number, _printable(name)[:1000], _printable(error))
 
 
-def read_source(folder: str | Path) -> Source:
+def read_source(folder: str | Path) -> FolderSource:
     """Find a source folder's metadata and check its columns.
 
     Args:
@@ -138,7 +160,7 @@ def read_source(folder: str | Path) -> Source:
     if len(found) > 1:
         raise SourceError(f"{folder} has {' and '.join(found)}; keep one of them")
     _check_columns(folder / found[0])
-    return Source(folder, folder / found[0])
+    return FolderSource(folder, folder / found[0])
 
 
 def _check_columns(metadata: Path) -> None:

@@ -18,9 +18,9 @@ from datasets import Features
 from PIL import Image
 
 from emotionnet_hf.data.plan import Plan, Shard
-from emotionnet_hf.data.sources import Rejected
 from emotionnet_hf.files import whole_file, write_json
 from emotionnet_hf.loading.images import ImageError, decode, is_plain_rgb, read_bytes, to_rgb
+from emotionnet_hf.loading.release import Rejected
 
 # Rows of a row group: what `datasets` writes for images, small enough to stream and to shuffle.
 # Large pictures close a group sooner, because an Arrow binary column ends at 2 GiB.

@@ -2,9 +2,21 @@ from collections import Counter
 
 import pytest
 
-from emotionnet_hf.data.plan import BuildSettings, Shard, make_plan, reason_kind, told
-from emotionnet_hf.data.sources import Record, Rejected, Source
+from emotionnet_hf.data.additions import Additions
+from emotionnet_hf.data.plan import (
+    BuildSettings,
+    Shard,
+    make_plan,
+    part_of,
+    parts,
+    reason_kind,
+    split_of,
+    told,
+)
+from emotionnet_hf.data.sources import FolderSource, Record
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.release import Rejected
+from emotionnet_hf.loading.stockemotion import SUBSETS, subset_point
 
 
 def settings(**changes) -> BuildSettings:
@@ -13,6 +25,7 @@ def settings(**changes) -> BuildSettings:
         "validation": 0.2,
         "test": 0.2,
         "seed": 0,
+        "subsets": False,
         "min_emotion_keywords": 1,
         "max_pixels": 10**6,
         "rows_per_shard": 10,
@@ -32,12 +45,19 @@ def source(tmp_path):
         lines.append(f'{{"file_name": "{i}.png", "keywords": "{keywords}", "group": "g{i // 5}"}}')
     lines[60] = "oops"
     (folder / "metadata.jsonl").write_text("\n".join(lines))
-    return Source(folder, folder / "metadata.jsonl")
+    return FolderSource(folder, folder / "metadata.jsonl")
 
 
-def plan_of(source, folder, versions=None, **changes):
+def plan_of(source, folder, versions=None, additions=None, **changes):
     folder.mkdir(exist_ok=True)
-    return make_plan(source, settings(**changes), folder, versions=versions or {}, progress=False)
+    return make_plan(
+        source,
+        settings(**changes),
+        folder,
+        additions=additions or Additions(),
+        versions=versions or {},
+        progress=False,
+    )
 
 
 def test_every_row_is_in_one_shard_or_in_quarantine(source, tmp_path):
@@ -52,7 +72,7 @@ def test_every_row_is_in_one_shard_or_in_quarantine(source, tmp_path):
     }
     for shard in shards:
         assert len(list(plan.rows_of(shard))) == shard.rows <= 10
-    by_split = {split: [s for s in shards if s.split == split] for split in plan.rows}
+    by_split = {split: [s for s in shards if s.part == split] for split in plan.rows}
     for split, of_split in by_split.items():
         assert [s.index for s in of_split] == list(range(len(of_split)))
         assert {s.total for s in of_split} == {len(of_split)}
@@ -64,7 +84,7 @@ def test_groups_do_not_straddle(source, tmp_path):
     splits: dict[int, set[str]] = {}
     for shard in plan.shards():
         for row in plan.rows_of(shard):
-            splits.setdefault(row["row"] // 5, set()).add(shard.split)
+            splits.setdefault(row["row"] // 5, set()).add(shard.part)
     assert all(len(split) == 1 for split in splits.values())
     assert len(set.union(*splits.values())) == 3
 
@@ -87,6 +107,9 @@ def test_fingerprint_follows_what_matters(source, tmp_path):
         {"rows_per_shard": 11},
         {"emotions": Vocabulary(["fear", "joy", "hope"])},
         {"versions": {"pillow": "0"}},
+        {"subsets": True},
+        {"additions": Additions(duplicates={"4.png": "3.png"})},
+        {"additions": Additions(counts={"4.png": (1, 0)})},
     ]
     prints = {plan_of(source, tmp_path / "again", **change).fingerprint for change in changes}
     (source.folder / "3.png").write_bytes(b"grown")
@@ -106,3 +129,36 @@ def test_reasons_are_told_by_frequency():
 def test_quarantine_of_a_plan_comes_back(source, tmp_path):
     assert all(isinstance(item, Rejected) for item in plan_of(source, tmp_path / "p").quarantine())
     assert isinstance(next(iter(source)), Record)
+
+
+def test_parts_complete_the_subsets_one_after_the_other():
+    splits = ("train", "test")
+    assert parts(splits, False) == ["train", "test"]
+    names = parts(splits, True)
+    assert names == ["train-010", "train-025", "train-050", "train-075", "train-100", "test"]
+    assert {split_of(name) for name in names} == set(splits)
+    assert part_of("5", "test", True) == "test"
+    assert part_of("5", "train", False) == "train"
+    for i in range(500):
+        within = [p for p in (*SUBSETS, 100) if subset_point(str(i)) < p / 100]
+        assert part_of(str(i), "train", True) == f"train-{min(within):03d}"
+
+
+def test_subsets_change_neither_the_split_nor_what_is_in_a_row(source, tmp_path):
+    plain, dealt = plan_of(source, tmp_path / "a"), plan_of(source, tmp_path / "b", subsets=True)
+
+    def rows(plan):
+        found = [(split_of(s.part), row) for s in plan.shards() for row in plan.rows_of(s)]
+        return sorted(found, key=lambda pair: pair[1]["row"])
+
+    assert rows(plain) == rows(dealt)
+    assert len(dealt.rows) == 7
+
+
+def test_near_duplicates_and_counts_from_other_commands(source, tmp_path):
+    additions = Additions(duplicates={"4.png": "3.png"}, counts={"5.png": (2, None)})
+    plan = plan_of(source, tmp_path / "plan", additions=additions)
+    assert {r.row: r.reason for r in plan.quarantine()}[4] == "near-duplicate: of 3.png"
+    rows = {row["row"]: row for shard in plan.shards() for row in plan.rows_of(shard)}
+    assert (rows[5]["people"], rows[5]["faces"], rows[6]["people"]) == (2, None, None)
+    assert (plan.people, plan.faces) == (True, False)

@@ -1,0 +1,188 @@
+"""The releases of StockEmotion and SE30K8 as sources of a build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Features
+
+from emotionnet_hf.data.sources import (
+    METADATA_FILES,
+    Record,
+    Source,
+    SourceNotFoundError,
+    read_source,
+)
+from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.release import (
+    IMAGES,
+    ImageFinder,
+    Rejected,
+    RowError,
+    find_pickles,
+    stock_id,
+)
+from emotionnet_hf.loading.schema import se30k8_features, stockemotion_features
+from emotionnet_hf.loading.se30k8_rows import SPLITS as SE30K8_SPLITS
+from emotionnet_hf.loading.se30k8_rows import WORKERS, SE30K8Release, evaluation_splits
+from emotionnet_hf.loading.stockemotion_rows import StockEmotionRelease, annotation_lists
+
+
+def open_source(folder: str | Path, *, seed: int = 0, workers: int | None = WORKERS) -> Source:
+    """Open what a data set is to be built from, whatever it is.
+
+    Args:
+        folder: Images with a metadata file (see `read_source`), or a release (see
+            `emotionnet_hf.loading.release`).
+        seed: Of the evaluation split of SE30K8.
+        workers: See `SE30K8Release`.
+
+    Returns:
+        The source.
+
+    Raises:
+        SourceError: There is no such folder, or it is neither.
+        ReleaseError: The release contradicts itself.
+        UnsafePickleError: A pickle asks to import or call something.
+        CorruptPickleError: A pickle is cut off or damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir() or any((folder / name).is_file() for name in METADATA_FILES):
+        return read_source(folder)
+    if not find_pickles(folder):
+        raise SourceNotFoundError(
+            f"{folder} has none of {', '.join(METADATA_FILES)} and no pickle of a release; write a "
+            "metadata file with the columns file_name and keywords"
+        )
+    if annotation_lists(folder):
+        return StockEmotionSource(folder)
+    return SE30K8Source(folder, seed, workers)
+
+
+class StockEmotionSource(Source):
+    """The StockEmotion release.
+
+    Args:
+        folder: The release.
+    """
+
+    own_splits = True
+    subsets = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = self.metadata = folder
+        self.release = StockEmotionRelease(folder)
+        self.splits = tuple(self.release.lists)
+        self.emotions = Vocabulary(self.release.vocabularies.emotions)
+
+    def __iter__(self) -> Iterator[Record | Rejected]:
+        finder = ImageFinder(self.folder)
+        seen: set[int] = set()
+        yield from self.release.problems()
+        for split in self.splits:
+            for row in self.release.rows(split, seen):
+                if isinstance(row, Rejected):
+                    yield row
+                    continue
+                columns = {"keyword_ids": row.keyword_ids}
+                yield _record(finder, row, split, columns)
+        yield from unannotated(self.folder, seen)
+
+    def features(
+        self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
+    ) -> Features:
+        """Columns of StockEmotion, with all keywords where the release numbers them."""
+        tags = self.release.vocabularies.tags
+        return stockemotion_features(
+            emotions,
+            people=people,
+            faces=faces,
+            all_keywords=Vocabulary(tags) if tags else (),
+            basic8=basic8,
+        )
+
+
+class SE30K8Source(Source):
+    """The SE30K8 release.
+
+    Args:
+        folder: The release.
+        seed: Of the evaluation split.
+        workers: See `SE30K8Release`.
+    """
+
+    own_splits = True
+    splits = SE30K8_SPLITS
+    min_emotion_keywords = 0
+
+    def __init__(self, folder: Path, seed: int = 0, workers: int | None = WORKERS) -> None:
+        self.folder = self.metadata = folder
+        self.release, self.seed = SE30K8Release(folder, workers), seed
+        self.emotions = Vocabulary(self.release.emotions)
+
+    def __iter__(self) -> Iterator[Record | Rejected]:
+        finder = ImageFinder(self.folder)
+        rows = list(self.release.rows())
+        labels = {row.cid: row.label for row in rows if not isinstance(row, Rejected)}
+        splits = evaluation_splits(labels, self.seed)
+        for row in rows:
+            if isinstance(row, Rejected):
+                yield row
+                continue
+            columns = {"annotations": row.annotations, "votes": row.votes, "label": row.label}
+            yield _record(finder, row, splits[row.cid], columns)
+        yield from unannotated(self.folder, set(labels))
+
+    def features(
+        self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
+    ) -> Features:
+        """Columns of SE30K8."""
+        more = stockemotion_features(emotions, people=people, faces=faces, basic8=basic8)
+        return Features({**se30k8_features(emotions), **more})
+
+
+def _record(
+    finder: ImageFinder, row: Any, split: str, columns: dict[str, Any]
+) -> Record | Rejected:
+    """Take a row of a release, if its picture is there."""
+    try:
+        path = finder.find(row.relative_path, row.cid)
+    except RowError as error:
+        return Rejected(row.row, row.relative_path or str(row.cid), str(error))
+    return Record(
+        image_path=finder.folder / path,
+        image_id=str(row.cid),
+        keywords=row.keywords,
+        group=None,
+        source=row.url,
+        people=None,
+        faces=None,
+        row=row.row,
+        split=split,
+        columns=columns,
+    )
+
+
+def unannotated(folder: Path, annotated: set[int]) -> Iterator[Rejected]:
+    """Pictures in the release's folder of images that no usable row is about.
+
+    Args:
+        folder: The release.
+        annotated: Stock ids of the usable rows.
+
+    Yields:
+        Each such file, in the order of the paths.
+    """
+    for place, folders, files in os.walk(folder / IMAGES):
+        folders.sort()
+        for name in sorted(files):
+            try:
+                known = stock_id(name) in annotated
+            except RowError:
+                known = False
+            if not known:
+                path = (Path(place) / name).relative_to(folder).as_posix()
+                yield Rejected(-1, path, "image without annotation")

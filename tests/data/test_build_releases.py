@@ -1,0 +1,150 @@
+"""Building the releases, and reading what was built as users do."""
+
+import json
+from collections import Counter
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+from datasets.distributed import split_dataset_by_node
+from torch.utils.data import DataLoader
+
+from emotionnet_hf.data import build_dataset
+from emotionnet_hf.data.build import BuildError
+from emotionnet_hf.data.load import load_dataset as load_release
+from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.stockemotion import subset_point
+
+
+@pytest.fixture(scope="module")
+def built(release, tmp_path_factory):
+    out = tmp_path_factory.mktemp("built") / "stockemotion"
+    return build_dataset(release, out, rows_per_shard=4, progress=False)
+
+
+@pytest.fixture
+def load(built, tmp_path):
+    def load(*words, folder=built.out, **options):
+        return load_dataset(str(folder), *words, cache_dir=str(tmp_path), **options)
+
+    return load
+
+
+def test_built_folder_holds_what_the_release_holds(built, release, load, tmp_path):
+    assert built.rows == {"train": 40, "validation": 8, "test": 12}
+    assert built.quarantined == {"no such image file": 1, "stock id given before": 2}
+    whole = load_release("stockemotion", data_dir=release, cache_dir=tmp_path / "release")
+    opened = load()
+    for split, rows in whole.items():
+        assert opened[split].features == rows.features
+        mine = {row["image_id"]: row for row in opened[split]}
+        assert len(mine) == len(rows)
+        for row in rows:
+            other = mine[row["image_id"]]
+            assert other.pop("image").tobytes() == row.pop("image").tobytes()
+            assert other == row
+
+
+def test_all_keywords_come_with_the_releases_names(load, release_parts):
+    rows = load("all_keywords", split="train")
+    labels = rows.features["keyword_ids"].feature
+    assert labels.names == [name.lower() for name in release_parts.tags]
+    for row in rows:
+        assert [labels.int2str(i) for i in row["keyword_ids"]] == row["keywords"]
+    streamed = load("all_keywords", split="train", streaming=True)
+    assert [row["keyword_ids"] for row in streamed] == rows["keyword_ids"]
+
+
+def test_subsets_are_nested_and_leave_the_other_splits_alone(load):
+    whole = load()
+    smaller: set[str] = set()
+    for percent in (10, 25, 50, 75):
+        subset = load(f"subset_{percent}")
+        ids = set(subset["train"]["image_id"])
+        wanted = {i for i in whole["train"]["image_id"] if subset_point(i) < percent / 100}
+        assert ids == wanted
+        assert smaller < ids
+        assert subset["test"]["image_id"] == whole["test"]["image_id"]
+        assert subset["train"].features == whole["train"].features
+        smaller = ids
+    assert smaller < set(whole["train"]["image_id"])
+
+
+def test_each_row_comes_once_an_epoch_whatever_nodes_and_workers(load, monkeypatch):
+    # `datasets` lets every worker wait for seconds at its end, for a pyarrow of long ago.
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+    stream = load(split="train", streaming=True).select_columns(["image_id"])
+    ids = sorted(load(split="train")["image_id"])
+    shuffled = stream.shuffle(seed=3, buffer_size=5)
+    orders = []
+    for epoch in range(2):
+        for nodes in (1, 3):
+            seen = []
+            for node in range(nodes):
+                mine = split_dataset_by_node(shuffled, rank=node, world_size=nodes)
+                mine.set_epoch(epoch)
+                loader = DataLoader(mine, batch_size=None, num_workers=2)
+                seen += [row["image_id"] for row in loader]
+            assert sorted(seen) == ids
+        orders.append(seen)
+    assert orders[0] != orders[1]
+
+
+def test_basic8_becomes_a_configuration(release, load, tmp_path):
+    ids = [i for split in load().values() for i in split["image_id"]]
+    scores = [[0.125] * 7 + [0.125 + (i % 2) / 8] for i in range(len(ids))]
+    pq.write_table(pa.table({"image_id": ids, "scores": scores}), tmp_path / "basic8.parquet")
+    out = tmp_path / "out"
+    build_dataset(release, out, basic8=tmp_path / "basic8.parquet", progress=False)
+    rows = load("basic8", folder=out, split="train")
+    place = {image_id: i for i, image_id in enumerate(ids)}
+    assert rows["basic8"] == [7 * (place[i] % 2) for i in rows["image_id"]]
+    assert "basic8" not in load(folder=out, split="train").column_names
+    assert set(load("all_keywords", folder=out)["test"].column_names) >= {"keyword_ids"}
+
+
+def test_se30k8(se30k8_release, load, tmp_path):
+    out = tmp_path / "se30k8"
+    report = build_dataset(se30k8_release, out, progress=False)
+    assert report.rows == {"train": 37, "validation": 5, "test": 8, "no_majority": 10}
+    assert report.quarantined["wrong number of workers"] == 1
+    opened = load(folder=out)
+    whole = load_release("se30k8", data_dir=se30k8_release, cache_dir=tmp_path / "release")
+    for split, rows in whole.items():
+        assert opened[split].features == rows.features
+        assert opened[split].remove_columns("image")[:] == rows.remove_columns("image")[:]
+    everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    assert b"SECRET" not in everything
+
+
+def test_release_has_splits_of_its_own(release, tmp_path):
+    with pytest.raises(BuildError, match="splits of its own"):
+        build_dataset(release, tmp_path / "out", test=0.5, progress=False)
+
+
+def test_users_own_emotions_relabel_a_release(release, load, tmp_path):
+    emotions = Vocabulary(["tree", "sea"])
+    build_dataset(release, tmp_path / "out", emotions=emotions, progress=False)
+    for row in load(folder=tmp_path / "out", split="train"):
+        assert {emotions.name(i) for i in row["emotion_keywords"]} == {
+            word for word in row["keywords"] if word in emotions
+        }
+
+
+def test_folder_of_ones_own_can_have_subsets_too(load, tmp_path, release_parts):
+    folder = tmp_path / "pictures"
+    rows = []
+    for i in range(80):
+        release_parts.draw(folder / f"{i}.jpg", i)
+        rows.append({"file_name": f"{i}.jpg", "keywords": "joy"})
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build_dataset(folder, tmp_path / "out", subsets=True, test=0.1, progress=False)
+    counts = Counter(
+        {
+            p: load(f"subset_{p}", folder=tmp_path / "out")["train"].num_rows
+            for p in (10, 25, 50, 75)
+        }
+    )
+    assert 0 < counts[10] < counts[25] < counts[50] < counts[75] < 80
