@@ -148,3 +148,16 @@ def test_folder_of_ones_own_can_have_subsets_too(load, tmp_path, release_parts):
         }
     )
     assert 0 < counts[10] < counts[25] < counts[50] < counts[75] < 80
+
+
+def test_long_and_foreign_keywords_come_through(load, tmp_path, release_parts):
+    folder = tmp_path / "release"
+    words = ["x" * 10_000, "\u0441\u0447\u0430\u0441\u0442\u044c\u0435", "\U0001f600", "caf\u00e9"]
+    release_parts.write_vocabularies(folder)
+    release_parts.write_pickle(folder / "train.pkl", [["1.jpg", [3]]])
+    release_parts.write_pickle(folder / "words.pkl", {"1": words})
+    release_parts.draw(folder / "images" / "1.jpg", 1)
+    build_dataset(folder, tmp_path / "out", progress=False)
+    (row,) = load(folder=tmp_path / "out", split="train")
+    (streamed,) = load_release("stockemotion", data_dir=folder, split="train", streaming=True)
+    assert row["keywords"] == streamed["keywords"] == [*words, "joy"]
