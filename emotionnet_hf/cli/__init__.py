@@ -9,11 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from emotionnet_hf import __version__
-from emotionnet_hf.cli import build, quickstart, tag
+from emotionnet_hf.cli import (
+    audit,
+    build,
+    count_people,
+    describe,
+    pseudo_label,
+    quickstart,
+    tag,
+)
 from emotionnet_hf.cli.command import EXIT_FAILED
 
 # In the order of the work: the help is a table of contents.
-_COMMANDS = (quickstart, build, tag)
+_COMMANDS = (quickstart, count_people, pseudo_label, build, describe, audit, tag)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

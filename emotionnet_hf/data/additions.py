@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emotionnet_hf.data.counts import read_counts
 from emotionnet_hf.data.sources import Record
 from emotionnet_hf.loading.stockemotion import Basic8
 
@@ -17,7 +18,7 @@ class Additions:
 
     Attributes:
         duplicates: File name -> the file name of the near-duplicate that stays in its place.
-        counts: File name -> people and faces seen; what the source says comes first.
+        counts: Image id -> people and faces seen; what the source says comes first.
         basic8: Pseudo-labels over the classes of SE30K8.
     """
 
@@ -29,11 +30,13 @@ class Additions:
     def read(
         cls,
         *,
+        counts: str | Path | None = None,
         basic8: str | Path | None = None,
     ) -> Additions:
         """Read the files.
 
         Args:
+            counts: What `emotionnet count-people` wrote.
             basic8: What `emotionnet pseudo-label` wrote.
 
         Returns:
@@ -43,14 +46,16 @@ class Additions:
             ValueError: A file is not what it should be.
             FileNotFoundError: There is no such file.
         """
-        return cls(basic8=Basic8(basic8) if basic8 else None)
+        return cls(
+            counts=read_counts(counts) if counts else {},
+            basic8=Basic8(basic8) if basic8 else None,
+        )
 
-    def columns(self, record: Record, file_name: str) -> dict[str, Any]:
+    def columns(self, record: Record) -> dict[str, Any]:
         """Columns of an image that come from the files.
 
         Args:
             record: The image.
-            file_name: Its path as seen from the source folder.
 
         Returns:
             `people`, `faces`, and the pseudo-label's columns where there are pseudo-labels.
@@ -58,7 +63,7 @@ class Additions:
         Raises:
             ReleaseError: The pseudo-labels lack this image.
         """
-        people, faces = self.counts.get(file_name, (None, None))
+        people, faces = self.counts.get(record.image_id, (None, None))
         counts = {
             "people": people if record.people is None else record.people,
             "faces": faces if record.faces is None else record.faces,

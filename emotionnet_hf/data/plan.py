@@ -210,7 +210,7 @@ class _Draft:
             return Rejected(record.row, file_name, reason)
         if twin := self.additions.duplicates.get(file_name):
             return Rejected(record.row, file_name, f"near-duplicate: of {twin}")
-        row = _row(record, file_name, emotions) | self.additions.columns(record, file_name)
+        row = _row(record, file_name, emotions) | self.additions.columns(record)
         part = part_of(record.image_id, self._split(record), settings.subsets)
         self._open_shard(part)
         self._write(part, row)

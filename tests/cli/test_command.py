@@ -30,7 +30,8 @@ def one_line(text: str) -> str:
 def test_help_is_a_table_of_contents():
     ran = emotionnet("--help")
     assert ran.returncode == 0
-    for command in ("quickstart", "build", "tag"):
+    commands = ("quickstart", "count-people", "pseudo-label", "build", "describe", "audit", "tag")
+    for command in commands:
         assert re.search(rf"^ +{command}\s+\w+", ran.stdout, re.MULTILINE)
 
 
@@ -99,6 +100,10 @@ def test_every_command_has_the_common_switches():
         ("build", ["x", "--out", "y"]),
         ("tag", ["x", "--model", "y"]),
         ("quickstart", ["--out", "y"]),
+        ("count-people", ["x", "--out", "y"]),
+        ("pseudo-label", ["x", "--model", "m", "--out", "y"]),
+        ("describe", ["x", "--out", "y"]),
+        ("audit", ["x", "--out", "y"]),
     ):
         given = parser.parse_args([command, *needed, "--json", "--debug", "--no-progress"])
         assert given.json

@@ -23,20 +23,20 @@ def record(tmp_path, **changes):
 
 def test_nothing_known_adds_nothing(tmp_path):
     assert Additions.read() == Additions()
-    assert Additions().columns(record(tmp_path), "a.jpg") == {"people": None, "faces": None}
+    assert Additions().columns(record(tmp_path)) == {"people": None, "faces": None}
 
 
 def test_what_the_source_counts_comes_first(tmp_path):
-    additions = Additions(counts={"a.jpg": (3, 2)})
-    assert additions.columns(record(tmp_path), "a.jpg") == {"people": 3, "faces": 2}
-    assert additions.columns(record(tmp_path, people=0), "a.jpg") == {"people": 0, "faces": 2}
-    assert additions.columns(record(tmp_path), "b.jpg") == {"people": None, "faces": None}
+    additions = Additions(counts={"a": (3, 2)})
+    assert additions.columns(record(tmp_path)) == {"people": 3, "faces": 2}
+    assert additions.columns(record(tmp_path, people=0)) == {"people": 0, "faces": 2}
+    assert additions.columns(record(tmp_path, image_id="b")) == {"people": None, "faces": None}
 
 
 def test_pseudo_labels_are_joined_by_id(tmp_path):
     table = pa.table({"image_id": ["a"], "scores": [[0.0] * 7 + [1.0]]})
     pq.write_table(table, tmp_path / "basic8.parquet")
     additions = Additions.read(basic8=tmp_path / "basic8.parquet")
-    assert additions.columns(record(tmp_path), "a.jpg")["basic8"] == 7
+    assert additions.columns(record(tmp_path))["basic8"] == 7
     with pytest.raises(ReleaseError, match="no row for the image b"):
-        additions.columns(record(tmp_path, image_id="b"), "b.jpg")
+        additions.columns(record(tmp_path, image_id="b"))

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.build import BuildError
+from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.load import load_dataset as load_release
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.stockemotion import subset_point
@@ -45,6 +46,11 @@ def test_built_folder_holds_what_the_release_holds(built, release, load, tmp_pat
             other = mine[row["image_id"]]
             assert other.pop("image").tobytes() == row.pop("image").tobytes()
             assert other == row
+
+
+def test_parts_of_a_split_are_read_as_one(built):
+    folder = open_built(built.out)
+    assert {split: folder.num_rows(split) for split in folder.files} == built.rows
 
 
 def test_all_keywords_come_with_the_releases_names(load, release_parts):

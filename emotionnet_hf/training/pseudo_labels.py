@@ -1,0 +1,128 @@
+"""Pseudo-labels over the eight classes of SE30K8, from keywords (Table 4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer
+
+from emotionnet_hf.data.built_folder import open_built
+from emotionnet_hf.data.keyword_lists import KeywordLists
+from emotionnet_hf.data.load import is_built
+from emotionnet_hf.data.release_sources import open_source
+from emotionnet_hf.data.sources import Record
+from emotionnet_hf.emotions import SE30K8
+from emotionnet_hf.files import whole_file
+from emotionnet_hf.models import TextCNNForSequenceClassification
+
+_BATCH = 4096
+_SCHEMA = pa.schema({"image_id": pa.string(), "scores": pa.list_(pa.float32(), len(SE30K8))})
+
+
+class PseudoLabelError(ValueError):
+    """Pseudo-labels that cannot be made from this model or this source."""
+
+
+@dataclass(frozen=True)
+class PseudoLabelReport:
+    """What was written.
+
+    Attributes:
+        out: The Parquet file.
+        rows: Images of each class, by its name, the most probable one.
+    """
+
+    out: Path
+    rows: dict[str, int]
+
+    def summary(self) -> str:
+        """Two lines for people."""
+        classes = ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
+        return f"{self.out}: {sum(self.rows.values()):,} images\n{classes}"
+
+
+def write_pseudo_labels(
+    source: str | Path, model: str | Path, out: str | Path, *, progress: bool = True
+) -> PseudoLabelReport:
+    """Label every image of a source by its keywords with a TextCNN of the SE30K8 classes.
+
+    Args:
+        source: A folder with metadata, a release, or a folder that `emotionnet build` wrote.
+        model: Folder or repository of a `TextCNNForSequenceClassification` with these classes.
+        out: Parquet file to write, whole or not at all: `image_id`, and `scores`, the softmax over
+            the eight classes in their alphabetical order, float32. A release finds its
+            `basic8.parquet` by itself.
+        progress: Show a bar.
+
+    Returns:
+        How often each class is the most probable one.
+
+    Raises:
+        PseudoLabelError: The model has other classes, or the source no usable row.
+        SourceError: The source cannot be read.
+    """
+    classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
+    order = _class_order(classifier.config.id2label, model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    out = Path(out)
+    counts: Counter[int] = Counter()
+    bar = tqdm(unit="image", disable=not progress)
+    rows = _rows(Path(source))
+    with (
+        bar,
+        whole_file(out, out.with_name(f".{out.name}.unfinished")) as file,
+        pq.ParquetWriter(file, _SCHEMA) as writer,
+    ):
+        while batch := list(islice(rows, _BATCH)):
+            scores = _scores(classifier, tokenizer, [keywords for _, keywords in batch])[:, order]
+            counts.update(scores.argmax(dim=1).tolist())
+            ids = [image_id for image_id, _ in batch]
+            writer.write_table(pa.table([ids, scores.tolist()], schema=_SCHEMA))
+            bar.update(len(batch))
+        if not counts:
+            raise PseudoLabelError(f"{source} has no usable row")
+    return PseudoLabelReport(out, {name: counts[i] for i, name in enumerate(SE30K8)})
+
+
+def _class_order(names: dict[int, str], model: str | Path) -> list[int]:
+    """Places of the SE30K8 classes among the model's."""
+    places = {name: place for place, name in names.items()}
+    if set(places) != set(SE30K8):
+        found = ", ".join(list(places)[:8])
+        raise PseudoLabelError(
+            f"{model} has the {len(places)} classes {found}, not those of SE30K8 "
+            f"({', '.join(SE30K8)})"
+        )
+    return [places[name] for name in SE30K8]
+
+
+def _rows(source: Path) -> Iterator[tuple[str, list[str]]]:
+    """Id and keywords of each usable row."""
+    if is_built(source):
+        for _, _, batch in open_built(source).batches(["image_id", "keywords"]):
+            yield from zip(
+                batch["image_id"].to_pylist(), batch["keywords"].to_pylist(), strict=True
+            )
+        return
+    for row in open_source(source):
+        if isinstance(row, Record):
+            yield row.image_id, row.keywords
+
+
+@torch.inference_mode()
+def _scores(classifier: Any, tokenizer: Any, lists: list[list[str]]) -> torch.Tensor:
+    """Softmax over the model's classes, (N, K)."""
+    column = pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+    keywords = KeywordLists.from_names(column, tokenizer.get_vocab(), tokenizer.unk_token_id)
+    ids, mask = keywords.padded(tokenizer.pad_token_id, tokenizer.model_max_length)
+    logits = classifier(torch.from_numpy(ids), torch.from_numpy(mask)).logits
+    return logits.float().softmax(dim=-1)
