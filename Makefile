@@ -11,8 +11,9 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 PIP_ARGS ?=
 
-# In this order: the last one explains the runs of the first.
-BENCHMARKS := benchmarks/real_keywords.py benchmarks/bass_forgetting.py
+# In this order: bass_forgetting explains the runs of real_keywords.
+BENCHMARKS := benchmarks/real_keywords.py benchmarks/bass_forgetting.py benchmarks/fetch_images.py \
+	benchmarks/dedup.py benchmarks/build_at_scale.py
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

@@ -12,8 +12,10 @@ from emotionnet_hf import __version__
 from emotionnet_hf.cli import (
     audit,
     build,
+    convert,
     count_people,
     describe,
+    fetch_images,
     pseudo_label,
     quickstart,
     tag,
@@ -21,7 +23,17 @@ from emotionnet_hf.cli import (
 from emotionnet_hf.cli.command import EXIT_FAILED
 
 # In the order of the work: the help is a table of contents.
-_COMMANDS = (quickstart, count_people, pseudo_label, build, describe, audit, tag)
+_COMMANDS = (
+    quickstart,
+    fetch_images,
+    count_people,
+    pseudo_label,
+    build,
+    describe,
+    audit,
+    tag,
+    convert,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "datasets", "gensim", "fsspec"):
+    for noisy in ("httpx", "asyncio", "datasets", "gensim", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         return int(arguments.run(arguments))

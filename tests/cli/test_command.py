@@ -30,7 +30,10 @@ def one_line(text: str) -> str:
 def test_help_is_a_table_of_contents():
     ran = emotionnet("--help")
     assert ran.returncode == 0
-    commands = ("quickstart", "count-people", "pseudo-label", "build", "describe", "audit", "tag")
+    commands = (
+        *("quickstart", "fetch-images", "count-people", "pseudo-label", "build", "describe"),
+        *("audit", "tag", "convert"),
+    )
     for command in commands:
         assert re.search(rf"^ +{command}\s+\w+", ran.stdout, re.MULTILINE)
 
@@ -104,6 +107,8 @@ def test_every_command_has_the_common_switches():
         ("pseudo-label", ["x", "--model", "m", "--out", "y"]),
         ("describe", ["x", "--out", "y"]),
         ("audit", ["x", "--out", "y"]),
+        ("fetch-images", ["x", "--out", "y"]),
+        ("convert", ["x", "--out", "y"]),
     ):
         given = parser.parse_args([command, *needed, "--json", "--debug", "--no-progress"])
         assert given.json
