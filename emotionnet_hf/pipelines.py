@@ -1,150 +1,58 @@
-"""The ``emotion-tagging`` pipeline: emotion words for images, from both branches of EmotionNet."""
+"""The ``emotion-tagging`` pipeline where this package is installed: pictures opened strictly.
+
+The pipeline itself travels with every checkpoint, see ``models/pipeline_emotion_tagging.py``.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import torch
 from PIL import Image
-from torch.nn import functional as F
-from transformers import AutoModelForPreTraining, Pipeline
-from transformers.image_utils import load_image
+from transformers import AutoModelForPreTraining
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from emotionnet_hf.loading.images import ImageError, open_image, to_rgb
-from emotionnet_hf.loading.normal_form import normalize_keyword
+from emotionnet_hf.models import pipeline_emotion_tagging
+from emotionnet_hf.models.pipeline_emotion_tagging import (
+    TASK,
+    URL_PREFIXES,
+    UnknownCandidatesError,
+    read_source,
+)
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "TASK",
+    "URL_PREFIXES",
+    "EmotionTaggingPipeline",
+    "UnknownCandidatesError",
+    "load_picture",
+]
 
-TASK = "emotion-tagging"
-
-URL_PREFIXES = ("http://", "https://")
 # Far above any picture that passes the limit of pixels, far below any memory.
 _MAX_DOWNLOAD = 2**28
 
 
-class UnknownCandidatesError(ValueError):
-    """Not one of the candidates has a word vector in the model."""
+class EmotionTaggingPipeline(pipeline_emotion_tagging.EmotionTaggingPipeline):
+    """Tag images with emotion keywords, as the pipeline that travels with the model does.
 
-
-class EmotionTaggingPipeline(Pipeline):
-    """Tag images with emotion keywords.
-
-    ``pipeline("emotion-tagging", model=DIR)(images, candidates=None, top_k=5)``. Images are
-    paths, URLs or PIL images, one or many, opened as the training data were; ``batch_size`` as in
-    every pipeline.
-
-    Without ``candidates`` the model's own emotion keywords are ranked by the probability that the
-    classification branch gives them. With ``candidates`` (words, phrases, or comma-separated
-    lists of them) those are ranked by cosine in the joint space, as in the paper's zero-shot
-    experiment (section 5.4).
-
-    Returns, for each image, a list of ``{"label", "score", "probability", "cosine"}``, best
-    first: ``score`` is what was ranked by; ``probability`` is None for a candidate that is not
-    among the model's emotion keywords.
+    What cannot be used as a picture is an ``ImageError`` that says why, as for training data.
     """
 
-    _load_processor = False
-    _load_image_processor = True
-    _load_feature_extractor = False
-    _load_tokenizer = True
-
-    def _sanitize_parameters(
-        self,
-        candidates: Sequence[str] | None = None,
-        top_k: int | None = None,
-        timeout: float | None = None,
-        **kwargs: Any,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Hand each stage its arguments, checked."""
-        # What pipeline() itself passes to every pipeline.
-        if unknown := sorted(set(kwargs) - {"tokenizer_kwargs", "image_processor_kwargs"}):
-            raise TypeError(
-                f"{TASK} knows no {', '.join(unknown)}; its options are candidates, top_k, timeout."
-            )
-        preprocess = {} if timeout is None else {"timeout": timeout}
-        postprocess: dict[str, Any] = {}
-        if candidates is not None:
-            if isinstance(candidates, str) or not candidates:
-                raise ValueError("candidates must be a list of words, such as ['joy', 'fear'].")
-            postprocess["candidates"] = list(candidates)
-        if top_k is not None:
-            if top_k < 1:
-                raise ValueError(f"top_k is {top_k}; it must be at least 1.")
-            postprocess["top_k"] = top_k
-        return preprocess, {}, postprocess
-
-    def preprocess(self, image: Any, timeout: float | None = None) -> Any:
-        """Open one image and make ``pixel_values``, (1, 3, H, W)."""
-        image = load_picture(image, timeout=timeout)
-        return self.image_processor(images=image, return_tensors="pt").to(self.dtype)
-
-    def _forward(self, model_inputs: Any) -> dict[str, torch.Tensor]:
-        """Run both branches."""
-        output = self.model(**model_inputs, return_dict=True)
-        return {"logits": output.logits, "image_embeds": output.image_embeds}
-
-    def postprocess(
-        self,
-        model_outputs: dict[str, torch.Tensor],
-        candidates: list[str] | None = None,
-        top_k: int = 5,
-    ) -> list[dict[str, Any]]:
-        """Rank the candidates of one image."""
-        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
-        softmax = model_outputs["logits"][0].float().softmax(-1).tolist()
-        by_name = dict(zip(map(normalize_keyword, names), softmax, strict=True))
-        labels = names if candidates is None else candidates
-        image = model_outputs["image_embeds"][0].float().cpu()
-        text = self._text(tuple(labels), asked=candidates is not None)
-        cosines = F.cosine_similarity(image[None], text, dim=-1).tolist()
-        known = [by_name.get(normalize_keyword(label)) for label in labels]
-        probabilities = softmax if candidates is None else known
-        tags = [
-            {
-                "label": label,
-                "score": probability if candidates is None else cosine,
-                "probability": probability,
-                "cosine": cosine,
-            }
-            for label, probability, cosine in zip(labels, probabilities, cosines, strict=True)
-        ]
-        return sorted(tags, key=lambda tag: -tag["score"])[:top_k]
-
-    def _text(self, labels: tuple[str, ...], asked: bool) -> torch.Tensor:
-        """Return the candidates in the joint space, float (T, D); computed once for a list.
-
-        Of candidates that were ``asked`` for, unknown ones are worth a word; the model's own
-        keywords are ranked without their vectors.
-        """
-        cached: tuple[tuple[str, ...], torch.Tensor] | None = getattr(self, "_text_cache", None)
-        if cached is not None and cached[0] == labels:
-            return cached[1]
-        tokens = self.tokenizer(list(labels), padding=True, return_tensors="pt").to(self.device)
-        with torch.inference_mode():
-            embeds = self.model.text_tower(**tokens).float().cpu()
-        unknown = [label for label, row in zip(labels, embeds, strict=True) if not row.any()]
-        if asked and len(unknown) == len(labels):
-            raise UnknownCandidatesError(
-                f"The model knows none of the candidates {unknown[:5]}: it has word vectors for "
-                f"{len(self.tokenizer)} keywords, such as {self.model.config.id2label[0]!r}."
-            )
-        if asked and unknown:
-            logger.warning("no word vector for %s: they get cosine 0", unknown)
-        self._text_cache = (labels, embeds)
-        return embeds
+    def open_picture(self, image: Any, timeout: float | None) -> Image.Image:
+        """Open one image as RGB, see ``load_picture``."""
+        return load_picture(image, timeout)
 
 
-def load_picture(image: str | Path | Image.Image, timeout: float | None = None) -> Image.Image:
+def load_picture(
+    image: str | Path | bytes | Image.Image, timeout: float | None = None
+) -> Image.Image:
     """Open a picture for a model, as the training data were opened: upright, alpha on white.
 
     Args:
-        image: Path, URL, base64 text, or a PIL image.
+        image: Path, URL, base64 text, a file's bytes, or a PIL image.
         timeout: Seconds that a URL's server may stay silent; None waits for ever.
 
     Returns:
@@ -159,9 +67,7 @@ def load_picture(image: str | Path | Image.Image, timeout: float | None = None) 
         return to_rgb(image, b"")
     if isinstance(image, str) and image.startswith(URL_PREFIXES):
         return open_image(_download(image, timeout))
-    if isinstance(image, Path) or (isinstance(image, str) and Path(image).is_file()):
-        return open_image(Path(image))
-    return load_image(image)
+    return open_image(image if isinstance(image, bytes) else read_source(image))
 
 
 def _download(url: str, timeout: float | None) -> bytes:
@@ -183,3 +89,6 @@ PIPELINE_REGISTRY.register_pipeline(
     pt_model=AutoModelForPreTraining,
     type="image",
 )
+# By this mark Pipeline.save_pretrained would save the code of this module, which runs only where
+# the package is. The model brings the code that runs everywhere.
+del EmotionTaggingPipeline._registered_impl

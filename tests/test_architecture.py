@@ -21,7 +21,7 @@ PACKAGE = "emotionnet_hf"
 LEVELS: list[list[set[str]]] = [
     [{"keywords", "emotions", "loading", "losses", "metrics", "dedup", "phash", "files"}],
     [{"models"}, {"data"}, {"text"}],
-    [{"training"}, {"evaluation"}],
+    [{"training"}, {"evaluation"}, {"export"}],
     [{"pipelines", "tagging"}, {"hub"}],
     [{"quickstart", "report"}],
     [{"cli", "__main__"}],
@@ -37,8 +37,8 @@ PLACES = {
 # copied into every checkpoint (safetensors comes with transformers), the second are the loading
 # scripts of the data sets (numpy and pyarrow come with datasets).
 TRAVELLING = {
-    re.compile(r"models/(configuration|modeling)_\w+\.py"): {
-        *("torch", "timm", "transformers", "safetensors"),
+    re.compile(r"models/(configuration|modeling|pipeline)_\w+\.py"): {
+        *("torch", "timm", "transformers", "safetensors", "PIL"),
         *sys.stdlib_module_names,
     },
     re.compile(r"loading/(?!__)\w+\.py"): {

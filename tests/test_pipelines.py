@@ -1,3 +1,5 @@
+import base64
+import json
 import logging
 import math
 
@@ -120,6 +122,20 @@ def test_path_string_and_picture_give_the_same_tags(tagger, tmp_path):
     assert same(tagger(path), expected)
 
 
+def test_bytes_and_base64_give_the_same_tags_transparency_on_white(tagger, tmp_path):
+    # Longer than a file's name can be, and black where it is transparent.
+    picture(3, (300, 200)).convert("RGBA").resize((350, 200)).save(tmp_path / "a.png")
+    clear = Image.open(tmp_path / "a.png")
+    clear.paste((0, 0, 0, 0), (0, 0, 200, 200))
+    clear.save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    text = base64.b64encode(data).decode()
+    expected = tagger(tmp_path / "a.png")
+    assert len(text) > 1000
+    for source in (data, text, f"data:image/png;base64,{text}"):
+        assert same(tagger(source), expected)
+
+
 def test_pictures_differ_in_their_tags(tagger):
     assert not same(tagger(picture(0)), tagger(picture(1)))
 
@@ -140,20 +156,20 @@ def test_generator_gives_tags_one_by_one(tagger):
 
 
 def test_unknown_candidate_gets_cosine_zero_and_a_warning(tagger, caplog):
-    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.pipelines"):
+    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.pipeline_emotion_tagging"):
         tags = tagger(picture(0), candidates=["joy", "zzz", "fear"])
     assert {tag["label"]: tag["cosine"] for tag in tags}["zzz"] == 0
     assert "no word vector for ['zzz']" in caplog.text
 
 
 def test_warning_comes_once_for_many_pictures(tagger, caplog):
-    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.pipelines"):
+    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.pipeline_emotion_tagging"):
         tagger([picture(0), picture(1)], candidates=["awe", "nameless"])
     assert len(caplog.records) == 1
 
 
 def test_models_own_keyword_without_a_vector_is_no_reason_to_warn(checkpoint, caplog):
-    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.pipelines"):
+    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.pipeline_emotion_tagging"):
         tags = pipeline("emotion-tagging", model=str(checkpoint))(picture(0))
     assert {tag["label"]: tag["cosine"] for tag in tags}["nameless"] == 0
     assert not caplog.records
@@ -215,6 +231,24 @@ def test_what_is_no_picture_at_all_is_refused(tagger):
         tagger(3.5)
     with pytest.raises(ValueError, match="Incorrect image source"):
         tagger("nowhere.png")
+
+
+def test_saved_pipeline_holds_code_that_runs_without_the_package(tagger, checkpoint, tmp_path):
+    tagger.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["custom_pipelines"]["emotion-tagging"] == {
+        "impl": "pipeline_emotion_tagging.EmotionTaggingPipeline",
+        "pt": ["AutoModelForPreTraining"],
+        "type": "image",
+    }
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in checkpoint.iterdir()}
+    assert same(pipeline("emotion-tagging", model=str(tmp_path))(picture(0)), tagger(picture(0)))
+
+
+@pytest.mark.parametrize("trust", [None, False, True])
+def test_package_needs_no_trust_and_keeps_its_own_pipeline(checkpoint, trust):
+    tagger = pipeline("emotion-tagging", model=str(checkpoint), trust_remote_code=trust)
+    assert type(tagger) is EmotionTaggingPipeline
 
 
 def test_an_unknown_option_is_named(checkpoint):

@@ -15,8 +15,10 @@ from emotionnet_hf.cli import (
     convert,
     count_people,
     describe,
+    export,
     fetch_images,
     pseudo_label,
+    push,
     quickstart,
     tag,
 )
@@ -33,6 +35,8 @@ _COMMANDS = (
     audit,
     tag,
     convert,
+    export,
+    push,
 )
 
 
@@ -47,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "asyncio", "datasets", "gensim", "fsspec"):
+    for noisy in ("httpx", "asyncio", "datasets", "gensim", "fsspec", "timm"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         return int(arguments.run(arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -15,6 +16,14 @@ AUTO_MAP = {
         "modeling_emotionnet.EmotionNetForZeroShotImageClassification"
     ),
 }
+CUSTOM_PIPELINES = {
+    "emotion-tagging": {
+        "impl": "pipeline_emotion_tagging.EmotionTaggingPipeline",
+        "pt": ["AutoModelForPreTraining"],
+        "type": "image",
+    }
+}
+_WHOLE = "EmotionNetForPreTraining"
 
 
 class EmotionNetConfig(PreTrainedConfig):
@@ -25,7 +34,8 @@ class EmotionNetConfig(PreTrainedConfig):
     Args:
         backbone: Name of a timm model; the paper's is ``resnet50``.
         backbone_kwargs: More arguments for ``timm.create_model``.
-        projection_dim: Size of the joint space, that of the word vectors (300 in the paper).
+        projection_dim: Size of the joint space, that of the word vectors (300 in the paper); 0 for a
+            model without one, such as a converted benchmark model.
         vocab_size: Number of keywords that the text tower knows, special tokens included.
         pad_token_id: Id of the padding token.
         unk_token_id: Id of the token for unknown keywords; its word vector is zero.
@@ -50,7 +60,32 @@ class EmotionNetConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what is derived; ``auto_map`` is whole so that one folder opens as everything."""
+        kwargs.pop("custom_pipelines", None)  # as the file has it; see the property
         super().__post_init__(**kwargs)
         if self.id2label is not None:
             self.label2id = {name: i for i, name in self.id2label.items()}
         self.auto_map = dict(AUTO_MAP)
+
+    @property
+    def custom_pipelines(self) -> dict[str, Any]:
+        """Pipelines whose code lies beside the weights, as ``pipeline(...)`` looks for them.
+
+        Empty where the task is registered, which is where this package was imported: for what it
+        finds here ``pipeline(...)`` demands ``trust_remote_code``. Empty too for models that lack
+        one of the branches.
+        """
+        from transformers.pipelines import PIPELINE_REGISTRY
+
+        known = PIPELINE_REGISTRY.supported_tasks
+        return {task: entry for task, entry in self._pipelines().items() if task not in known}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written to ``config.json``: ``custom_pipelines`` whoever writes it."""
+        output: dict[str, Any] = super().to_dict()
+        if pipelines := self._pipelines():
+            output["custom_pipelines"] = pipelines
+        return output
+
+    def _pipelines(self) -> dict[str, Any]:
+        """Return the entries of the file, a copy: ``pipeline(...)`` puts classes in."""
+        return copy.deepcopy(CUSTOM_PIPELINES) if _WHOLE in (self.architectures or ()) else {}

@@ -19,6 +19,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_emotionnet import EmotionNetConfig
 from .modeling_strict import StrictPreTrainedModel, as_asked
+from .pipeline_emotion_tagging import EmotionTaggingPipeline
 
 
 @dataclass
@@ -72,6 +73,11 @@ class EmotionNetForPreTrainingOutput(ModelOutput):
 
 class EmotionNetHead(nn.Linear):
     """A linear layer of ours, told apart from timm's so that timm's weights keep their own init."""
+
+    def reset_parameters(self) -> None:
+        """Initialise as torch does; a model without a joint space has a projection of no rows."""
+        if self.out_features:
+            super().reset_parameters()
 
 
 class KeywordTower(nn.Module):
@@ -266,6 +272,8 @@ class EmotionNetForPreTraining(EmotionNetPreTrainedModel):
     """The whole EmotionNet of Fig. 2: what is trained, saved, and used for tagging."""
 
     _auto_class = "AutoModelForPreTraining"
+    # With a file, transformers saves the neighbours that it imports: so the pipeline travels too.
+    _pipeline_class = EmotionTaggingPipeline
 
     def __init__(self, config: EmotionNetConfig) -> None:
         super().__init__(config)

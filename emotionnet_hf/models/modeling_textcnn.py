@@ -125,11 +125,10 @@ class TextCNNModel(TextCNNPreTrainedModel):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut or pad to ``max_keywords``, and let the padding count, as the published code does."""
-        ids = input_ids.masked_fill(~attention_mask.bool(), self.config.pad_token_id)
-        ids = ids[:, : self.config.max_keywords]
-        ids = F.pad(
-            ids, (0, self.config.max_keywords - ids.shape[1]), value=self.config.pad_token_id
-        )
+        places, pad = self.config.max_keywords, self.config.pad_token_id
+        ids = input_ids.masked_fill(~attention_mask.bool(), pad)
+        # Padded first and cut then: whatever the length, these are the same steps.
+        ids = F.pad(ids, (0, places), value=pad)[:, :places]
         return ids, torch.ones_like(ids)
 
     @staticmethod

@@ -5,6 +5,7 @@ Each process runs all there is to run once, and writes what it saw; the tests lo
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,27 @@ pipe("image-feature-extraction", net, image, pool=True)
 pipe("zero-shot-image-classification", net, image, candidate_labels=["joy", "candy cane", "zzz"])
 pipe("text-classification", text, ["joy, tree", "Candy  Cane"], top_k=None)
 
+facts["with candidates"] = transformers.pipeline("emotion-tagging", model=str(net), **trust)(
+    [str(out / "image.png"), str(out / "clear.png")], candidates=["candy cane", "joy", "zzz"]
+)
+tagger = transformers.pipeline("emotion-tagging", model=str(net), **trust)
+facts["pipeline"] = type(tagger).__module__.split(".")[0]
+tagger.save_pretrained(out / "tagger")
+for again in ("tagger", "AutoModelForPreTraining"):
+    for part in (processor, tokenizer):
+        part.save_pretrained(out / again)
+    pipe("emotion-tagging", out / again, image)
+    facts[again + " again"] = facts.pop("emotion-tagging")
+pipe("emotion-tagging", "someone/net", image)
+facts["from the Hub"] = facts.pop("emotion-tagging")
+pipe("emotion-tagging", net, image)
+files = lambda folder: sorted(p.name for p in folder.iterdir() if "pycache" not in p.name)
+facts["files"] = {folder.name: files(folder) for folder in (net, out / "tagger")}
+try:
+    transformers.pipeline("emotion-tagging", model=str(net), trust_remote_code=False)
+except ValueError as error:
+    facts["untrusted"] = str(error)
+
 for name in inputs:
     config = json.loads((out / name / "config.json").read_text())
     wanted = {target.split(".")[0] + ".py" for target in config["auto_map"].values()}
@@ -143,11 +165,28 @@ def picture() -> Image.Image:
     return Image.fromarray(pixels.to(torch.uint8).numpy())
 
 
+def in_cache(folder: Path, repository: Path) -> None:
+    """Lay a folder into huggingface_hub's cache as if it had been downloaded."""
+    commit = "0123456789" * 4
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    shutil.copytree(folder, repository / "snapshots" / commit)
+
+
+def clear_picture() -> Image.Image:
+    """Half of it cannot be seen, and is black for who does not look at the transparency."""
+    clear = picture().convert("RGBA")
+    clear.paste((0, 0, 0, 0), (0, 0, 45, 70))
+    return clear
+
+
 @pytest.fixture(scope="module", params=["without our package", "with our package imported"])
 def seen(request, folders, tmp_path_factory) -> tuple[dict, dict]:
     """What a fresh process saw: tensors, and plain facts."""
     out = tmp_path_factory.mktemp("process")
     picture().save(out / "image.png")
+    clear_picture().save(out / "clear.png")
+    in_cache(folders[0], out / "home" / "hub" / "models--someone--net")
     without = request.param == "without our package"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HF_"))}
     environment |= {
@@ -258,6 +297,72 @@ def test_zero_shot_classification_unwraps_the_default_template(seen, folders):
     assert logits[2] == 0
     for i, label in enumerate(["joy", "candy cane", "zzz"]):
         assert scores[label] == pytest.approx(logits.softmax(-1)[i].item(), abs=1e-5)
+
+
+def tags_of(outputs, net: Path, words=("joy", "fear", "awe", "calm")) -> dict[str, list[float]]:
+    """Probability and cosine of words, from the outputs of both branches."""
+    model = EmotionNetForPreTraining.from_pretrained(net)
+    probabilities = outputs.logits[0].softmax(-1).tolist()
+    table = model.text_tower.keyword_embedding.weight
+    tags = {}
+    for word in words:
+        vector = table[KEYWORDS.index(word) + 2] if word in KEYWORDS else torch.zeros(6)
+        cosine = torch.nn.functional.cosine_similarity(outputs.image_embeds[0], vector, dim=0)
+        ids = model.config.label2id
+        tags[word] = [probabilities[ids[word]] if word in ids else None, cosine.item()]
+    return tags
+
+
+def seen_tags(tags) -> dict[str, list[float]]:
+    return {tag["label"]: [tag["probability"], tag["cosine"]] for tag in tags}
+
+
+def close(tags, others) -> bool:
+    return tags.keys() == others.keys() and all(
+        tags[word] == pytest.approx(others[word], abs=1e-5) for word in tags
+    )
+
+
+def test_emotion_tagging_runs_by_the_code_it_should(seen, expected, folders):
+    _, facts = seen
+    assert facts["pipeline"] == facts["home"]
+    tags = seen_tags(facts["emotion-tagging"])
+    assert close(tags, tags_of(expected["AutoModelForPreTraining"], folders[0]))
+
+
+def test_emotion_tagging_ranks_candidates_and_sees_transparency_on_white(seen, folders):
+    _, facts = seen
+    white = Image.new("RGBA", (90, 70), "white")
+    seen_white = Image.alpha_composite(white, clear_picture()).convert("RGB")
+    model = EmotionNetForPreTraining.from_pretrained(folders[0])
+    processor = build_image_processor("test_resnet", image_size=64)
+    for tags, image in zip(facts["with candidates"], (picture(), seen_white), strict=True):
+        with torch.no_grad():
+            outputs = model(**processor(image, return_tensors="pt"))
+        words = ("candy cane", "joy", "zzz")
+        assert close(seen_tags(tags), tags_of(outputs, folders[0], words))
+        assert [tag["score"] for tag in tags] == sorted([t["cosine"] for t in tags], reverse=True)
+
+
+@pytest.mark.parametrize("where", ["tagger again", "AutoModelForPreTraining again", "from the Hub"])
+def test_emotion_tagging_survives_another_saving_and_the_hub(seen, expected, folders, where):
+    _, facts = seen
+    tags = seen_tags(facts[where])
+    assert close(tags, tags_of(expected["AutoModelForPreTraining"], folders[0]))
+
+
+def test_a_saved_pipeline_is_the_folder_that_a_run_saves(seen):
+    _, facts = seen
+    assert facts["files"]["tagger"] == facts["files"]["net"]
+    assert "pipeline_emotion_tagging.py" in facts["files"]["net"]
+
+
+def test_without_trust_only_the_package_tags(seen):
+    _, facts = seen
+    if facts["home"] == "emotionnet_hf":
+        assert "untrusted" not in facts
+    else:
+        assert "trust_remote_code=True" in facts["untrusted"]
 
 
 def test_textcnn_opens_and_text_classification_runs(seen, folders):

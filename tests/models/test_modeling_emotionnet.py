@@ -4,7 +4,8 @@ import pytest
 import timm
 import torch
 from torch.nn import functional as F
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForPreTraining
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from emotionnet_hf.models import (
     EmotionNetConfig,
@@ -307,6 +308,7 @@ def test_weights_are_saved_as_safetensors_only(tiny_net, tmp_path):
         "configuration_emotionnet.py",
         "modeling_emotionnet.py",
         "modeling_strict.py",
+        "pipeline_emotion_tagging.py",
     }
 
 
@@ -329,3 +331,26 @@ def test_a_net_loads_in_half_precision(tiny_net, tmp_path):
     tiny_net().save_pretrained(tmp_path)
     loaded = EmotionNetForPreTraining.from_pretrained(tmp_path, dtype=torch.bfloat16)
     assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_only_a_whole_net_announces_the_tagging_pipeline(tiny_config, tmp_path, kind):
+    kind(tiny_config()).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    whole = kind is EmotionNetForPreTraining
+    assert ("custom_pipelines" in config) == whole
+    # Where the task is registered, the file's entry would only ask for trust.
+    loaded = EmotionNetConfig.from_pretrained(tmp_path)
+    assert loaded.custom_pipelines == {}
+    assert EmotionNetConfig(**loaded.to_dict()).to_dict() == loaded.to_dict()
+
+
+def test_tagging_pipeline_is_found_in_the_configuration_where_it_is_not_registered(
+    tiny_net, monkeypatch
+):
+    config = tiny_net().config
+    config.architectures = ["EmotionNetForPreTraining"]
+    monkeypatch.setattr(PIPELINE_REGISTRY, "supported_tasks", {})
+    (entry,) = config.custom_pipelines.values()
+    entry["pt"] = (AutoModelForPreTraining,)  # as pipeline() does
+    json.dumps(config.to_dict()["custom_pipelines"])

@@ -1,0 +1,240 @@
+"""Measured numbers for cards: only from JSON that our commands wrote.
+
+Three kinds of files are known. ``metrics.jsonl`` of a training run has validation metrics of each
+epoch; those of the epoch that was kept count. ``report.json`` of a quickstart has test metrics on
+the generated sample. Evaluations write one object of this form, or several as
+``{"results": [...]}``::
+
+    {
+        "dataset": "DeepEmotion", "split": "test", "protocol": "linear-probe",
+        "metrics": {"accuracy": 0.61} or {"accuracy": {"mean": 0.61, "sd": 0.01}}
+    }
+
+Metrics are shares, 0 to 1. What no file has is "not measured".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult
+
+NOT_MEASURED = "not measured"
+_SAMPLE = "generated sample of emotionnet_hf"
+_LABELS = {
+    "hit_at_1": "hit@1",
+    "mean_average_precision": "mAP",
+    "accuracy": "accuracy",
+    "top_2_accuracy": "top-2 accuracy",
+}
+
+
+class ResultsError(ValueError):
+    """A file of results that our commands did not write."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number.
+
+    Attributes:
+        dataset: Name of the data set.
+        split: Its part.
+        metric: Name of the metric, such as ``hit_at_1``.
+        value: 0 to 1; the mean where there were several runs.
+        spread: Standard deviation over runs, if there were several.
+        protocol: How it was measured.
+    """
+
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    spread: float | None = None
+    protocol: str = ""
+
+    @property
+    def metric_label(self) -> str:
+        """The metric's name for people."""
+        return _LABELS.get(self.metric, self.metric.replace("_", " "))
+
+    @property
+    def text(self) -> str:
+        """The value for people."""
+        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
+        return f"{self.value:.3f}{spread}"
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """A number of the paper that a card shows beside ours.
+
+    Attributes:
+        dataset: Name of the data set.
+        protocol: How it is measured.
+        metric: Name of the metric.
+        value: The paper's, 0 to 1.
+        where: Table or section.
+    """
+
+    dataset: str
+    protocol: str
+    metric: str
+    value: float
+    where: str
+
+    def row(self, measured: Sequence[Measured]) -> dict[str, str]:
+        """Cells of a card's table: what was measured in the same way, or "not measured"."""
+        wanted = tuple(map(_key, (self.dataset, self.protocol, self.metric)))
+        ours = [
+            m for m in measured if tuple(map(_key, (m.dataset, m.protocol, m.metric))) == wanted
+        ]
+        return {
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "metric": _LABELS.get(self.metric, self.metric),
+            "paper": f"{self.value:.3f} ({self.where})",
+            "here": ", ".join(m.text for m in ours) or NOT_MEASURED,
+        }
+
+
+PAPER: dict[str, tuple[PaperNumber, ...]] = {
+    "emotionnet": (
+        PaperNumber("StockEmotion", "tagging", "hit_at_1", 0.50, "about; section 5.1"),
+        PaperNumber("DeepEmotion", "linear-probe", "accuracy", 0.6581, "Table 2"),
+        PaperNumber("UnBiasedEmotion", "linear-probe", "accuracy", 0.8145, "Table 2"),
+        PaperNumber("AffectNet", "linear-probe", "accuracy", 0.5343, "Table 2"),
+        PaperNumber("SE30K8", "linear-probe", "accuracy", 0.6978, "Table 2"),
+        PaperNumber("EMOTIC-B", "linear-probe", "mean_average_precision", 0.2924, "Table 2"),
+        PaperNumber("EMOTIC-I", "linear-probe", "mean_average_precision", 0.3096, "Table 2"),
+        PaperNumber("EMOTIC-B", "zero-shot", "mean_average_precision", 0.2329, "Table 6"),
+        PaperNumber("EMOTIC-I", "zero-shot", "mean_average_precision", 0.2424, "Table 6"),
+    ),
+    "textcnn": (PaperNumber("SE30K8", "keywords", "top_2_accuracy", 0.90, "up to; section 5.3"),),
+}
+
+
+def kept_metrics(
+    records: Iterable[Mapping[str, Any]], select_on: str
+) -> tuple[int, dict[str, float]] | None:
+    """Find the validation metrics of the epoch whose model a run kept.
+
+    Args:
+        records: Of ``metrics.jsonl``, in order.
+        select_on: The run's ``select_on``.
+
+    Returns:
+        Epoch and metrics, without losses and without what is not a number; None where the run
+        had no validation split.
+    """
+    kept: Mapping[str, Any] | None = None
+    best: float | None = None
+    for record in records:
+        if "validation" not in record:
+            continue
+        chosen = record["validation"].get(select_on)
+        # The rule by which the training loop keeps a model, NaN included.
+        if chosen is None or math.isnan(chosen) or best is None or chosen > best:
+            kept, best = record, chosen
+    if kept is None:
+        return None
+    metrics = kept["validation"].items()
+    return int(kept["epoch"]), {
+        name: float(value)
+        for name, value in metrics
+        if not name.endswith("loss") and math.isfinite(value)
+    }
+
+
+def read_results(path: str | Path, kind: str) -> list[Measured]:
+    """Read a file of results.
+
+    Args:
+        path: The JSON file.
+        kind: ``emotionnet`` or ``textcnn``: whose numbers of a quickstart's report.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        ResultsError: It is not JSON, or none of the forms above.
+        FileNotFoundError: There is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No results at {path}: the file does not exist.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        found = list(_numbers(value, kind))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ResultsError(_unknown(path, f"{type(error).__name__}: {error}")) from error
+    if not found:
+        raise ResultsError(_unknown(path, "it has no numbers"))
+    return found
+
+
+def _unknown(path: Path, why: str) -> str:
+    return (
+        f"{path} is no file of results ({why}): give what `emotionnet evaluate` or `emotionnet "
+        "quickstart` (report.json) wrote."
+    )
+
+
+def _numbers(value: Any, kind: str) -> Iterator[Measured]:
+    if "emotionnet" in value and "textcnn" in value:
+        for truth in ("clean", "listed"):
+            yield from _metrics(_SAMPLE, "test", f"against {truth} keywords", value[kind][truth])
+        return
+    for result in value.get("results", [value]):
+        names = str(result["dataset"]), str(result["split"]), str(result.get("protocol", ""))
+        yield from _metrics(*names, result["metrics"])
+
+
+def _metrics(
+    dataset: str, split: str, protocol: str, metrics: Mapping[str, Any]
+) -> Iterator[Measured]:
+    for name, value in metrics.items():
+        mean, spread = (
+            (value["mean"], value.get("sd")) if isinstance(value, dict) else (value, None)
+        )
+        if isinstance(mean, bool) or not isinstance(mean, int | float):
+            raise TypeError(f"{name} is {mean!r} and no number")
+        if math.isfinite(mean):
+            yield Measured(dataset, split, name, float(mean), spread, protocol)
+
+
+def as_eval_results(measured: Iterable[Measured], task: str) -> list[EvalResult]:
+    """Put numbers into the form of a card's ``model-index``.
+
+    Args:
+        measured: The numbers.
+        task: Of the model, such as ``image-classification``.
+
+    Returns:
+        One ``EvalResult`` a number.
+    """
+    return [
+        EvalResult(
+            task_type=task,
+            dataset_type=re.sub(r"[^a-z0-9]+", "-", number.dataset.lower()).strip("-"),
+            dataset_name=number.dataset,
+            dataset_split=number.split,
+            metric_type=number.metric,
+            # Numbers by different protocols must not be taken for one another.
+            metric_name=number.metric_label + (number.protocol and f", {number.protocol}"),
+            metric_args={"protocol": number.protocol} if number.protocol else None,
+            metric_value=number.value,
+        )
+        for number in measured
+    ]
+
+
+def _key(text: str) -> str:
+    """Letters and digits alone: "EMOTIC-B" and "emotic_b" are the same."""
+    return "".join(letter for letter in text.lower() if letter.isalnum())

@@ -1,0 +1,224 @@
+"""The ``emotion-tagging`` pipeline: emotion words for images, from both branches of EmotionNet.
+
+This file travels with every checkpoint (``trust_remote_code``): it needs torch, transformers and
+Pillow, and nothing of the package that trained the model. That package opens pictures more
+strictly (see ``emotionnet_hf.pipelines``); the pixels are the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import os
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import torch
+from PIL import Image, ImageOps
+from torch.nn import functional as F
+from transformers import Pipeline
+
+logger = logging.getLogger(__name__)
+
+TASK = "emotion-tagging"
+
+URL_PREFIXES = ("http://", "https://")
+
+
+class UnknownCandidatesError(ValueError):
+    """Not one of the candidates has a word vector in the model."""
+
+
+class EmotionTaggingPipeline(Pipeline):
+    """Tag images with emotion keywords.
+
+    ``pipeline("emotion-tagging", model=DIR)(images, candidates=None, top_k=5)``. Images are
+    paths, URLs, bytes or PIL images, one or many, opened as the training data were;
+    ``batch_size`` as in every pipeline.
+
+    Without ``candidates`` the model's own emotion keywords are ranked by the probability that the
+    classification branch gives them. With ``candidates`` (words, phrases, or comma-separated
+    lists of them) those are ranked by cosine in the joint space, as in the paper's zero-shot
+    experiment (section 5.4).
+
+    Returns, for each image, a list of ``{"label", "score", "probability", "cosine"}``, best
+    first: ``score`` is what was ranked by; ``probability`` is None for a candidate that is not
+    among the model's emotion keywords.
+    """
+
+    _load_processor = False
+    _load_image_processor = True
+    _load_feature_extractor = False
+    _load_tokenizer = True
+
+    def _sanitize_parameters(
+        self,
+        candidates: Sequence[str] | None = None,
+        top_k: int | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Hand each stage its arguments, checked."""
+        # What pipeline() itself passes to every pipeline.
+        if unknown := sorted(set(kwargs) - {"tokenizer_kwargs", "image_processor_kwargs"}):
+            raise TypeError(
+                f"{TASK} knows no {', '.join(unknown)}; its options are candidates, top_k, timeout."
+            )
+        preprocess = {} if timeout is None else {"timeout": timeout}
+        postprocess: dict[str, Any] = {}
+        if candidates is not None:
+            if isinstance(candidates, str) or not candidates:
+                raise ValueError("candidates must be a list of words, such as ['joy', 'fear'].")
+            postprocess["candidates"] = list(candidates)
+        if top_k is not None:
+            if top_k < 1:
+                raise ValueError(f"top_k is {top_k}; it must be at least 1.")
+            postprocess["top_k"] = top_k
+        return preprocess, {}, postprocess
+
+    def open_picture(self, image: Any, timeout: float | None) -> Image.Image:
+        """Open one image as RGB; see the function of the same name."""
+        return open_picture(image, timeout)
+
+    def preprocess(self, image: Any, timeout: float | None = None) -> Any:
+        """Open one image and make ``pixel_values``, (1, 3, H, W)."""
+        picture = self.open_picture(image, timeout)
+        return self.image_processor(images=picture, return_tensors="pt").to(self.dtype)
+
+    def _forward(self, model_inputs: Any) -> dict[str, torch.Tensor]:
+        """Run both branches."""
+        output = self.model(**model_inputs, return_dict=True)
+        return {"logits": output.logits, "image_embeds": output.image_embeds}
+
+    def postprocess(
+        self,
+        model_outputs: dict[str, torch.Tensor],
+        candidates: list[str] | None = None,
+        top_k: int = 5,
+    ) -> list[dict[str, Any]]:
+        """Rank the candidates of one image."""
+        names = [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+        probabilities = model_outputs["logits"][0].float().softmax(-1).tolist()
+        labels = names if candidates is None else candidates
+        if candidates is not None:
+            by_name = dict(zip(self._normal_forms(names), probabilities, strict=True))
+            probabilities = [by_name.get(name) for name in self._normal_forms(labels)]
+        image = model_outputs["image_embeds"][0].float().cpu()
+        text = self._text(tuple(labels), asked=candidates is not None)
+        cosines = F.cosine_similarity(image[None], text, dim=-1).tolist()
+        tags = [
+            {
+                "label": label,
+                "score": probability if candidates is None else cosine,
+                "probability": probability,
+                "cosine": cosine,
+            }
+            for label, probability, cosine in zip(labels, probabilities, cosines, strict=True)
+        ]
+        return sorted(tags, key=lambda tag: -tag["score"])[:top_k]
+
+    def _normal_forms(self, labels: Sequence[str]) -> list[str]:
+        """Return the labels in the keywords' normal form, as the tokenizer brings them to it."""
+        known: dict[str, str] = self.__dict__.setdefault("_normal_form_cache", {})
+        normalizer = self.tokenizer.backend_tokenizer.normalizer
+        for label in labels:
+            if label not in known:
+                known[label] = normalizer.normalize_str(label)
+        return [known[label] for label in labels]
+
+    def _text(self, labels: tuple[str, ...], asked: bool) -> torch.Tensor:
+        """Return the candidates in the joint space, float (T, D); computed once for a list.
+
+        Of candidates that were ``asked`` for, unknown ones are worth a word; the model's own
+        keywords are ranked without their vectors.
+        """
+        cached: tuple[tuple[str, ...], torch.Tensor] | None = getattr(self, "_text_cache", None)
+        if cached is not None and cached[0] == labels:
+            return cached[1]
+        tokens = self.tokenizer(list(labels), padding=True, return_tensors="pt").to(self.device)
+        with torch.inference_mode():
+            embeds = self.model.text_tower(**tokens).float().cpu()
+        unknown = [label for label, row in zip(labels, embeds, strict=True) if not row.any()]
+        if asked and len(unknown) == len(labels):
+            raise UnknownCandidatesError(
+                f"The model knows none of the candidates {unknown[:5]}: it has word vectors for "
+                f"{len(self.tokenizer)} keywords, such as {self.model.config.id2label[0]!r}."
+            )
+        if asked and unknown:
+            logger.warning("no word vector for %s: they get cosine 0", unknown)
+        self._text_cache = (labels, embeds)
+        return embeds
+
+
+def open_picture(image: str | Path | bytes | Image.Image, timeout: float | None) -> Image.Image:
+    """Open a picture as the training data were opened: upright, transparency on white.
+
+    Args:
+        image: Path, URL, base64 text, a file's bytes, or a PIL image.
+        timeout: Seconds that a URL's server may stay silent; None waits for ever.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        OSError: A file or URL cannot be read, or holds no image.
+        ValueError: A text that is neither a path nor a URL nor base64.
+        TypeError: Something else altogether.
+    """
+    if isinstance(image, Image.Image):
+        return _as_rgb(image)
+    source: Path | bytes
+    if isinstance(image, str) and image.startswith(URL_PREFIXES):
+        with urlopen(Request(image, headers={"User-Agent": TASK}), timeout=timeout) as answer:
+            source = answer.read()
+    else:
+        source = image if isinstance(image, bytes) else read_source(image)
+    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
+        return _as_rgb(opened)
+
+
+def read_source(image: str | Path) -> Path | bytes:
+    """Tell a path from base64 text.
+
+    Args:
+        image: Either.
+
+    Returns:
+        The path of a file, or the bytes that the text stands for.
+
+    Raises:
+        ValueError: The text is neither.
+        TypeError: It is no text.
+    """
+    if isinstance(image, Path):
+        return image
+    if not isinstance(image, str):
+        raise TypeError(
+            f"No picture: {type(image).__name__}. Give a path, a URL, bytes or a PIL image."
+        )
+    if os.path.isfile(image):  # Path.is_file() raises where a text is too long for a name
+        return Path(image)
+    text = image.partition(",")[2] if image.startswith("data:image/") else image
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(
+            f"Incorrect image source {image[:80]!r}: no such file, no URL and no base64."
+        ) from None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Turn a picture into what a viewer shows, as ``to_rgb`` of the package does."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        # Grey values of 16 bits, or floats up to 1; Pillow's own conversion clips them at 255.
+        scale = 255.0 if image.mode == "F" else 255 / 65535
+        image = image.convert("F").point(lambda value: value * scale + 0.5).convert("L")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

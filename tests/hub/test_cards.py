@@ -1,0 +1,206 @@
+import ast
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from datasets.info import DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCard, ModelCard
+from PIL import Image
+
+from emotionnet_hf.hub import CardError, dataset_card, model_card, open_dataset, open_model
+from emotionnet_hf.hub.cards import EXAMPLE_KEYWORDS, example_picture
+from emotionnet_hf.hub.results import PAPER, Measured
+from tests.hub_server.cards import complaints
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAME = "alice/emotions"
+
+
+def card_of(folder, **options):
+    return model_card(open_model(folder), NAME, **{"license": "apache-2.0", **options})
+
+
+def code(card):
+    """The Python that a card shows."""
+    return re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+
+
+def table(card, heading):
+    """Rows of the first table after a text, as lists of cells."""
+    lines = card.text.split(heading)[1].split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows[2:]
+
+
+@pytest.fixture
+def cards(run_folder, textcnn, built):
+    return {
+        "emotionnet": card_of(run_folder),
+        "textcnn": card_of(textcnn),
+        "dataset": dataset_card(open_dataset(built), "alice/words", license="cc-by-4.0"),
+    }
+
+
+def test_metadata_are_valid_and_survive_a_reading(cards):
+    for name, card in cards.items():
+        kind = "dataset" if name == "dataset" else "model"
+        assert complaints(str(card), kind) == []
+        again = (DatasetCard if kind == "dataset" else ModelCard)(str(card))
+        assert again.data.to_dict() == card.data.to_dict()
+        assert str(again) == str(card)
+
+
+def test_nothing_of_a_template_is_left(cards):
+    for card in cards.values():
+        assert not re.search(r"\{\{|\{%|None|nan\b", card.text)
+        assert "\n\n\n" not in card.text.strip()
+        for line in card.text.splitlines():
+            assert line.count("|") == 0 or line.startswith("|"), line
+
+
+def test_every_card_says_what_it_must_not_be_used_for(cards):
+    for card in cards.values():
+        text = " ".join(card.text.split())
+        for said in (
+            *("must not be used for", "hiring", "policing", "what a person feels", "employees"),
+            *("Stock photography", "Western", "Culture", "15 %", "differ between groups"),
+            *("2024/1689", "Article 5(1)(f)", "Annex III", "Article 50(3)", "not legal advice"),
+            "Learning Visual Emotion Representations from Web Data",
+        ):
+            assert said in text, said
+
+
+def test_use_is_shown_in_ten_lines_that_are_python(cards):
+    for name in ("emotionnet", "textcnn"):
+        (shown,) = code(cards[name])
+        ast.parse(shown)
+        assert len([line for line in shown.splitlines() if line]) <= 10
+        assert f'"{NAME}"' in shown
+
+
+def test_widget_has_an_example(cards):
+    (example,) = cards["emotionnet"].data.widget
+    assert example["src"].endswith(f"/{NAME}/resolve/main/example.jpg")
+    assert cards["textcnn"].data.widget == [{"text": EXAMPLE_KEYWORDS, "example_title": "Keywords"}]
+    picture = Image.open(io.BytesIO(example_picture()))
+    assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (256, 256))
+    assert example_picture() == example_picture()
+
+
+def test_metadata_of_a_model(cards, run_folder):
+    data = cards["emotionnet"].data
+    assert (data.license, data.library_name, data.language) == ("apache-2.0", "transformers", "en")
+    assert data.pipeline_tag == "image-classification"
+    assert cards["textcnn"].data.pipeline_tag == "text-classification"
+    assert data.datasets is None
+    assert card_of(run_folder, datasets=["alice/words"]).data.datasets == ["alice/words"]
+
+
+def test_results_are_the_kept_epoch_and_nothing_else(cards, run_folder):
+    card = cards["emotionnet"]
+    assert table(card, "## Results") == [
+        ["stockemotion", "validation", "best of 3 epochs", "hit@1", "0.250"],
+        ["stockemotion", "validation", "best of 3 epochs", "mAP", "0.375"],
+    ]
+    assert {r.metric_type: r.metric_value for r in card.data.eval_results} == {
+        "hit_at_1": 0.25,
+        "mean_average_precision": 0.375,
+    }
+    rows = table(card, "The paper's measurements")
+    assert len(rows) == len(PAPER["emotionnet"])
+    assert {row[-1] for row in rows} == {"not measured"}
+
+
+def test_measured_numbers_stand_beside_the_papers(model):
+    number = Measured("DeepEmotion", "test", "accuracy", 0.6, 0.01, "linear-probe")
+    card = card_of(model, measured=[number])
+    rows = table(card, "The paper's measurements")
+    (row,) = [row for row in rows if row[0] == "DeepEmotion"]
+    assert row == ["DeepEmotion", "linear-probe", "accuracy", "0.658 (Table 2)", "0.600 ± 0.010"]
+    assert sum(row[-1] == "not measured" for row in rows) == 8
+
+
+def test_nothing_is_known_of_a_model_without_a_run(model):
+    card = card_of(model)
+    assert "## Results\n\nNot measured.\n" in card.text
+    assert "How these weights were trained is not recorded" in card.text
+    assert "model-index" not in card.data.to_dict()
+
+
+def test_recipe_has_names_and_no_paths(cards, run_folder):
+    recipe = dict(table(cards["emotionnet"], "## Training"))
+    assert recipe["`backbone`"] == "`test_resnet`"
+    assert recipe["`text_model`"] == "`textcnn`"
+    assert recipe["`lr_drop_epochs`"] == "`[10, 20]`"
+    assert recipe["`seed`"] == "`7`"
+    assert not {"`output_dir`", "`data`"} & recipe.keys()
+    text = str(cards["emotionnet"])
+    assert "Kept: epoch 2 of 3" in text
+    assert "torch 2.15.0" in text
+    assert "/secret" not in text
+    assert str(run_folder.parent) not in text
+
+
+def test_sizes_come_from_the_data_set_where_it_is_at_hand(run_folder, built):
+    path = run_folder / "arguments.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": str(built)}))
+    rows = json.loads((built / "build.json").read_text())["rows"]
+    expected = ", ".join(f"{count} {split}" for split, count in rows.items())
+    assert f"Data: `{built.name}` ({expected})." in card_of(run_folder).text
+
+
+def test_readme_of_ones_own_is_kept_and_its_metadata_completed(run_folder, model):
+    (model / "README.md").write_text("---\nlicense: mit\ntags:\n- mine\n---\n\n# Mine\n")
+    card = card_of(run_folder)
+    assert card.text.strip() == "# Mine"
+    assert (card.data.license, card.data.tags) == ("mit", ["mine"])
+    assert card.data.library_name == "transformers"
+    assert len(card.data.eval_results) == 2
+    assert complaints(str(card), "model") == []
+
+
+def test_data_set_card_keeps_what_the_build_wrote(built):
+    before = DatasetCard.load(built / "README.md")
+    card = dataset_card(open_dataset(built), "alice/words", license="cc-by-4.0")
+    for read in (MetadataConfigs, DatasetInfosDict):
+        assert read.from_dataset_card_data(card.data) == read.from_dataset_card_data(before.data)
+    assert 'load_dataset("alice/words")' in card.text
+    assert "path/of/this/folder" not in str(card)
+    assert (card.data.license, card.data.pretty_name) == ("cc-by-4.0", "words")
+    assert card.data.size_categories == ["n<1K"]
+    assert "Published under `cc-by-4.0`" in card.text
+    assert before.text.split("```")[0].strip() in card.text
+
+
+def test_licence_of_a_data_set_has_to_be_said(built):
+    opened = open_dataset(built)
+    with pytest.raises(CardError, match=r"names no licence.*rights.*--license"):
+        dataset_card(opened, "alice/words")
+    card = dataset_card(opened, "alice/words", license="mit")
+    (built / "README.md").write_text(str(card))
+    # A second card of the same folder: the licence is known, and no section comes twice.
+    again = dataset_card(open_dataset(built), "alice/words")
+    assert str(again) == str(card)
+    assert dataset_card(open_dataset(built), "alice/words", license="other").data.license == "other"
+
+
+@pytest.mark.parametrize("license", ["CC BY 4.0", "", "-", "Apache-2.0"])
+def test_licence_that_is_no_identifier(model, license):
+    with pytest.raises(CardError, match="no identifier of a licence"):
+        card_of(model, license=license)
+
+
+def test_folder_of_templates_links_to_the_package():
+    links = {path.name: path for path in (REPOSITORY / "model_cards").iterdir()}
+    assert {"emotionnet.md", "textcnn.md", "dataset.md", "limits.md"} <= links.keys()
+    for name, path in links.items():
+        assert path.resolve() == REPOSITORY / "emotionnet_hf" / "hub" / name
+        assert path.read_text()

@@ -1,0 +1,125 @@
+import json
+import shutil
+
+import pytest
+
+from emotionnet_hf.hub.model_folder import (
+    ModelFolderError,
+    ModelFolderNotFoundError,
+    open_model,
+)
+from emotionnet_hf.hub.privacy import PrivateTextError
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_model_folder_and_its_run_folder_are_the_same_model(model, run_folder):
+    by_model, by_run = open_model(model), open_model(run_folder)
+    assert by_model == by_run
+    assert (by_run.kind, by_run.task) == ("emotionnet", "image-classification")
+    assert by_run.labels == ["joy", "fear", "awe", "calm", "nameless"]
+    assert by_run.run.epoch == 2
+    assert by_run.run.metrics == {"hit_at_1": 0.25, "mean_average_precision": 0.375}
+    assert by_run.run.environment["packages"]["timm"] == "1.0.31"
+    assert set(by_run.files) == {path.name for path in model.iterdir()}
+
+
+def test_parameters_are_counted_in_the_files(model):
+    from safetensors.numpy import load_file
+
+    count = sum(tensor.size for tensor in load_file(model / "model.safetensors").values())
+    assert open_model(model).parameters == count
+
+
+def test_sharded_weights_are_whole_or_refused(model):
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(model / "model.safetensors")
+    names = sorted(tensors)
+    halves = {"model-00001-of-00002.safetensors": names[:9]}
+    halves["model-00002-of-00002.safetensors"] = names[9:]
+    expected = open_model(model).parameters
+    for file, part in halves.items():
+        save_file({name: tensors[name] for name in part}, model / file)
+    (model / "model.safetensors").unlink()
+    index = {name: file for file, part in halves.items() for name in part}
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert open_model(model).parameters == expected
+    (model / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ModelFolderError, match=r"lacks weights \(model-00002-of-00002"):
+        open_model(model)
+
+
+def test_truncated_weights_are_refused(model):
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelFolderError, match="no whole safetensors file"):
+        open_model(model)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "old/best.pth.tar.pt", "x.pkl"])
+def test_pickles_are_refused(model, name):
+    (model / name).parent.mkdir(exist_ok=True)
+    (model / name).write_bytes(b"")
+    with pytest.raises(ModelFolderError, match=rf"{name}: such files can run code"):
+        open_model(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("model.safetensors", "weights"),
+        ("modeling_emotionnet.py", "the code for trust_remote_code"),
+        ("modeling_strict.py", "the code for trust_remote_code"),  # imported by the former
+        ("tokenizer.json", "the tokenizer"),
+        ("preprocessor_config.json", "the image processor"),
+    ],
+)
+def test_what_a_user_would_miss_is_named(model, name, what):
+    (model / name).unlink()
+    with pytest.raises(ModelFolderError, match=rf"lacks {what} \({name}\)"):
+        open_model(model)
+
+
+def test_folders_without_a_model(model, run_folder, tmp_path):
+    with pytest.raises(ModelFolderNotFoundError, match="holds no model"):
+        open_model(tmp_path / "nowhere")
+    edit(model / "config.json", model_type="bert")
+    with pytest.raises(ModelFolderError, match=r"is of a 'bert' model.*own push_to_hub"):
+        open_model(model)
+    shutil.rmtree(model)
+    with pytest.raises(ModelFolderNotFoundError, match=r"has no model yet.*start it again"):
+        open_model(run_folder)
+
+
+def test_model_beside_a_run_is_not_its_result(model, run_folder):
+    other = shutil.copytree(model, run_folder / "converted")
+    assert open_model(other).run is None
+
+
+def test_where_a_model_was_loaded_from_stays_private(model):
+    config = model / "config.json"
+    before = config.read_text()
+    assert dict(open_model(model).contents())["config.json"] == config
+    edit(config, _name_or_path=str(model.parent))
+    published = dict(open_model(model).contents())["config.json"]
+    assert json.loads(published) == json.loads(before) | {"_name_or_path": model.parent.name}
+    # The file on disk is the caller's.
+    assert str(model.parent) in config.read_text()
+
+
+def test_other_paths_and_tokens_are_refused(model):
+    edit(model / "tokenizer_config.json", vocab_file=str(model / "vocab.txt"))
+    with pytest.raises(PrivateTextError, match=r"tokenizer_config.json holds a path"):
+        dict(open_model(model).contents())
+    edit(model / "tokenizer_config.json", vocab_file=None, token=f"hf_{'x' * 34}")
+    with pytest.raises(PrivateTextError, match=r"tokenizer_config.json holds .* token"):
+        dict(open_model(model).contents())
+
+
+def test_text_model_is_opened(textcnn):
+    opened = open_model(textcnn)
+    assert (opened.kind, opened.task) == ("textcnn", "text-classification")
+    assert "preprocessor_config.json" not in opened.files
