@@ -14,6 +14,7 @@ from emotionnet_hf.cli import (
     build,
     convert,
     count_people,
+    dedup,
     describe,
     export,
     fetch_images,
@@ -28,6 +29,7 @@ from emotionnet_hf.cli.command import EXIT_FAILED
 _COMMANDS = (
     quickstart,
     fetch_images,
+    dedup,
     count_people,
     pseudo_label,
     build,

@@ -32,6 +32,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--subsets", action="store_true", help="with the training subsets of Table 5"
     )
+    parser.add_argument("--duplicates", type=Path, help="leave out what `dedup` found twice")
     parser.add_argument("--counts", type=Path, help="people and faces from `count-people`")
     parser.add_argument("--basic8", type=Path, help="pseudo-labels from `pseudo-label`")
     parser.add_argument(
@@ -55,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
         test=arguments.test,
         seed=arguments.seed,
         subsets=arguments.subsets,
+        duplicates=arguments.duplicates,
         counts=arguments.counts,
         basic8=arguments.basic8,
         min_emotion_keywords=arguments.min_emotion_keywords,

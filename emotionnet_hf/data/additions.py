@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emotionnet_hf.data.counts import read_counts
+from emotionnet_hf.data.dropped import read_dropped
 from emotionnet_hf.data.sources import Record
 from emotionnet_hf.loading.stockemotion import Basic8
 
@@ -17,7 +18,7 @@ class Additions:
     """Files that add to a source or take from it.
 
     Attributes:
-        duplicates: File name -> the file name of the near-duplicate that stays in its place.
+        duplicates: Image id -> the id of the near-duplicate that stays in its place.
         counts: Image id -> people and faces seen; what the source says comes first.
         basic8: Pseudo-labels over the classes of SE30K8.
     """
@@ -30,12 +31,14 @@ class Additions:
     def read(
         cls,
         *,
+        duplicates: str | Path | None = None,
         counts: str | Path | None = None,
         basic8: str | Path | None = None,
     ) -> Additions:
         """Read the files.
 
         Args:
+            duplicates: What `emotionnet dedup` wrote.
             counts: What `emotionnet count-people` wrote.
             basic8: What `emotionnet pseudo-label` wrote.
 
@@ -47,6 +50,7 @@ class Additions:
             FileNotFoundError: There is no such file.
         """
         return cls(
+            duplicates=read_dropped(duplicates) if duplicates else {},
             counts=read_counts(counts) if counts else {},
             basic8=Basic8(basic8) if basic8 else None,
         )

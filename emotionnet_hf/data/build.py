@@ -113,6 +113,7 @@ def build_dataset(
     test: float | None = None,
     seed: int = 0,
     subsets: bool = False,
+    duplicates: str | Path | None = None,
     counts: str | Path | None = None,
     basic8: str | Path | None = None,
     min_emotion_keywords: int | None = None,
@@ -135,6 +136,8 @@ def build_dataset(
         seed: Another seed gives another split.
         subsets: Deal the training images to the nested subsets of Table 5, which then are
             configurations `subset_10` to `subset_75`. A StockEmotion release always is.
+        duplicates: What `emotionnet dedup` wrote: near-duplicates of images that stay go to
+            quarantine; their keywords are not merged into those of the image that stays.
         counts: What `emotionnet count-people` wrote, for the columns `people` and `faces`.
         basic8: What `emotionnet pseudo-label` wrote, for the columns `basic8` and
             `basic8_scores`.
@@ -176,7 +179,7 @@ def build_dataset(
         shorter_side=shorter_side,
     )
     _check(settings, threads)
-    additions = Additions.read(counts=counts, basic8=basic8)
+    additions = Additions.read(duplicates=duplicates, counts=counts, basic8=basic8)
     building = out.with_name(f"{out.name}.building")
     with _explained_full_disk(building):
         return _Build(opened, out, building, settings, additions).run(threads, progress)

@@ -208,7 +208,7 @@ class _Draft:
         if len(emotions) < settings.min_emotion_keywords:
             reason = f"fewer than {settings.min_emotion_keywords} emotion keywords: {len(emotions)}"
             return Rejected(record.row, file_name, reason)
-        if twin := self.additions.duplicates.get(file_name):
+        if twin := self.additions.duplicates.get(record.image_id):
             return Rejected(record.row, file_name, f"near-duplicate: of {twin}")
         row = _row(record, file_name, emotions) | self.additions.columns(record)
         part = part_of(record.image_id, self._split(record), settings.subsets)

@@ -11,7 +11,6 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
-import imagehash
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
@@ -21,6 +20,7 @@ from emotionnet_hf.data.plan import Plan, Shard
 from emotionnet_hf.files import whole_file, write_json
 from emotionnet_hf.loading.images import ImageError, decode, is_plain_rgb, read_bytes, to_rgb
 from emotionnet_hf.loading.release import Rejected
+from emotionnet_hf.phash import phash
 
 # Rows of a row group: what `datasets` writes for images, small enough to stream and to shuffle.
 # Large pictures close a group sooner, because an Arrow binary column ends at 2 GiB.
@@ -159,7 +159,7 @@ class ShardWriter:
         values = {
             **row,
             "image": {"bytes": stored, "path": name},
-            "phash": str(imagehash.phash(rgb)),
+            "phash": phash(rgb),
         }
         return {column: values[column] for column in self.features}
 

@@ -34,8 +34,8 @@ class EmotionNetConfig(PreTrainedConfig):
     Args:
         backbone: Name of a timm model; the paper's is ``resnet50``.
         backbone_kwargs: More arguments for ``timm.create_model``.
-        projection_dim: Size of the joint space, that of the word vectors (300 in the paper); 0 for a
-            model without one, such as a converted benchmark model.
+        projection_dim: Size of the joint space, that of the word vectors (300 in the paper); 0 for
+            a model without one, such as a converted benchmark model.
         vocab_size: Number of keywords that the text tower knows, special tokens included.
         pad_token_id: Id of the padding token.
         unk_token_id: Id of the token for unknown keywords; its word vector is zero.

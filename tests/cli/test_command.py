@@ -31,8 +31,8 @@ def test_help_is_a_table_of_contents():
     ran = emotionnet("--help")
     assert ran.returncode == 0
     commands = (
-        *("quickstart", "fetch-images", "count-people", "pseudo-label", "build", "describe"),
-        *("audit", "tag", "convert", "export", "push"),
+        *("quickstart", "fetch-images", "dedup", "count-people", "pseudo-label", "build"),
+        *("describe", "audit", "tag", "convert", "export", "push"),
     )
     for command in commands:
         assert re.search(rf"^ +{command}\s+\w+", ran.stdout, re.MULTILINE)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.build import BuildError
 from emotionnet_hf.data.built_folder import open_built
+from emotionnet_hf.data.duplicates import find_duplicates
 from emotionnet_hf.data.load import load_dataset as load_release
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.stockemotion import subset_point
@@ -167,3 +168,23 @@ def test_long_and_foreign_keywords_come_through(load, tmp_path, release_parts):
     (row,) = load(folder=tmp_path / "out", split="train")
     (streamed,) = load_release("stockemotion", data_dir=folder, split="train", streaming=True)
     assert row["keywords"] == streamed["keywords"] == [*words, "joy"]
+
+
+def test_near_duplicates_are_left_out_and_told(load, tmp_path, release_parts):
+    folder = tmp_path / "release"
+    release_parts.write_vocabularies(folder)
+    annotations = [[f"{i}.jpg", [i % 3], [(4, 5, 8)[i % 3]]] for i in range(6)]
+    release_parts.write_pickle(folder / "train.pkl", annotations)
+    for i in range(6):
+        release_parts.draw(folder / "images" / f"{i}.jpg", i // 2)
+    found = find_duplicates(folder, tmp_path / "duplicates.parquet", progress=False)
+    assert (found.images, found.kept, found.largest_group) == (6, 3, 2)
+    report = build_dataset(
+        folder, tmp_path / "out", duplicates=tmp_path / "duplicates.parquet", progress=False
+    )
+    assert (report.rows, report.quarantined) == ({"train": 3}, {"near-duplicate": 3})
+    rows = load(folder=tmp_path / "out", split="train")
+    kept = {row["image_id"]: row["keywords"] for row in rows}
+    assert set(kept) == {"0", "2", "4"}
+    # What the dropped ones were tagged with is not among the keywords of those that stay.
+    assert all(len(words) == 2 for words in kept.values())
