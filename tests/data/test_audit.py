@@ -357,7 +357,9 @@ def test_sheet_is_marked_by_keys_saved_and_loaded_in_a_browser(tmp_path, browser
     assert error_rate(marks)["keywords"]["wrong"] == 1
 
     # The browser remembers marks and place.
+    browser.run("window.before = true")
     browser.call("Page.reload")
+    browser.wait("!window.before && document.readyState === 'complete' && typeof marks == 'object'")
     browser.wait("document.getElementById('number')?.value === '4'")
     assert browser.run("JSON.stringify(marks.flat())") == json.dumps(given).replace(" ", "")
     browser.press("ArrowLeft")
