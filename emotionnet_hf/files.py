@@ -81,7 +81,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         raise NotADirectoryError(f"{path} is a file; remove it or choose another folder.")
     unfinished = path.with_name(f".{path.name}.unfinished")
     replaced = path.with_name(f".{path.name}.replaced")
-    _put_back(replaced, path)
+    put_back(replaced, path)
     for left_over in (unfinished, replaced):
         shutil.rmtree(left_over, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -92,13 +92,60 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             os.replace(path, replaced)
         os.replace(unfinished, path)
     except BaseException:
-        _put_back(replaced, path)
+        put_back(replaced, path)
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _put_back(replaced: Path, path: Path) -> None:
-    """Undo the first half of an exchange whose second half did not happen."""
+def check_replaceable(
+    out: str | Path,
+    mark: str,
+    *,
+    overwrite: bool,
+    source: str | Path | None = None,
+    error: type[Exception] = FileExistsError,
+) -> None:
+    """Refuse to write over anything but an earlier output of the same kind, and only when asked to.
+
+    An empty folder may always be filled. To be called before the work starts.
+
+    Args:
+        out: The folder to write.
+        mark: Name of a file in it that only an output of the same kind holds.
+        overwrite: Whether an earlier output may go.
+        source: What the output is made from: a file or folder that ``out`` must not hold.
+        error: What to raise.
+
+    Raises:
+        Exception: ``error``; something stands at ``out`` and stays.
+    """
+    out = Path(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise error(
+            f"{out} exists; choose another folder, or overwrite it "
+            "(--overwrite, in Python overwrite=True)."
+        )
+    if not (out / mark).is_file():
+        reason = f"it has no {mark}, so it is no earlier output of this kind"
+    elif source is not None and Path(source).resolve().is_relative_to(out.resolve()):
+        reason = f"it holds {source}, which the new one is made from"
+    else:
+        return
+    raise error(f"{out} is not overwritten: {reason}. Choose another folder.")
+
+
+def put_back(replaced: Path, path: Path) -> None:
+    """Undo the first half of an exchange of folders whose second half did not happen.
+
+    Args:
+        replaced: Where the old folder was moved.
+        path: Where it belongs, if nothing is there.
+
+    Raises:
+        OSError: The disk is not writable.
+    """
     if replaced.exists() and not path.exists():
         os.replace(replaced, path)

@@ -61,12 +61,12 @@ def real_tables(page: str) -> str:
     return "\n".join([*tables[0][:5], "", *tables[2][:5]])
 
 
-def filled(readme: str) -> str:
-    """Return the README with its generated parts as the results say."""
-    for name, text in tables().items():
+def filled(page: str, parts: dict[str, str] | None = None) -> str:
+    """Return a page with its generated parts as the results say; those of the README if None."""
+    for name, text in (tables() if parts is None else parts).items():
         pattern = rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
-        readme = re.sub(pattern, text.replace("\\", r"\\") + "\n", readme, flags=re.S)
-    return readme
+        page = re.sub(pattern, text.replace("\\", r"\\") + "\n", page, flags=re.S)
+    return page
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emotionnet_hf import files
-from emotionnet_hf.files import whole_file, whole_folder, write_json, write_text
+from emotionnet_hf.files import check_replaceable, whole_file, whole_folder, write_json, write_text
 
 
 def names(folder: Path) -> set[str]:
@@ -243,3 +243,58 @@ def test_whole_file_on_a_full_disk(tmp_path):
     with pytest.raises(OSError, match="No space"), whole_file(target, unfinished) as file:
         file.write(b"lost")
     assert list(tmp_path.iterdir()) == []
+
+
+class RefusedError(ValueError):
+    pass
+
+
+@pytest.fixture
+def filled(tmp_path) -> Path:
+    """An output of an earlier call, with its mark."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mark.json").touch()
+    return folder
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_new_or_an_empty_folder_may_be_filled(tmp_path, overwrite):
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        check_replaceable(tmp_path / name, "mark.json", overwrite=overwrite, source=tmp_path / "in")
+
+
+def test_an_earlier_output_is_replaced_only_when_asked_to(filled):
+    check_replaceable(filled, "mark.json", overwrite=True)
+    check_replaceable(str(filled), "mark.json", overwrite=True, source=filled.with_name("out2"))
+    with pytest.raises(RefusedError, match=r"out exists; .*--overwrite.*overwrite=True"):
+        check_replaceable(filled, "mark.json", overwrite=False, error=RefusedError)
+    with pytest.raises(FileExistsError, match="out exists"):
+        check_replaceable(filled, "mark.json", overwrite=False)
+
+
+def test_what_no_earlier_call_made_is_never_replaced(filled):
+    (filled / "folder").mkdir()
+    for path, mark in (
+        (filled, "other.json"),
+        (filled, "folder"),  # the mark is a file
+        (filled / "mark.json", "mark.json"),  # the output is a folder
+    ):
+        with pytest.raises(RefusedError, match=f"not overwritten: it has no {mark}"):
+            check_replaceable(path, mark, overwrite=True, error=RefusedError)
+
+
+@pytest.mark.parametrize("source", [".", "in", "deep/in"])
+def test_what_the_output_is_made_from_is_never_replaced(filled, monkeypatch, source):
+    monkeypatch.chdir(filled)
+    for path in (source, filled / source):
+        with pytest.raises(RefusedError, match="not overwritten: it holds "):
+            check_replaceable(filled, "mark.json", overwrite=True, source=path, error=RefusedError)
+
+
+def test_what_the_output_is_made_from_is_found_behind_a_link(filled, tmp_path):
+    (tmp_path / "link").symlink_to(filled)
+    for out, source in ((tmp_path / "link", filled / "in"), (filled, tmp_path / "link" / "in")):
+        with pytest.raises(RefusedError, match="it holds"):
+            check_replaceable(out, "mark.json", overwrite=True, source=source, error=RefusedError)

@@ -48,7 +48,7 @@ from emotionnet_hf.data.sources import Source
 from emotionnet_hf.data.splits import PAPER_TEST_SHARE, PAPER_VALIDATION_SHARE, check_shares
 from emotionnet_hf.data.writing import ShardResult, ShardWriter
 from emotionnet_hf.emotions import default_vocabulary
-from emotionnet_hf.files import whole_file, write_json, write_text
+from emotionnet_hf.files import put_back, whole_file, write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.loading.release import Rejected
@@ -78,7 +78,8 @@ class BuildReport:
         mean_keywords: Keywords per image.
         mean_emotion_keywords: Emotion keywords per image.
         resumed_shards: Shards that an earlier, interrupted run had finished.
-        rows_per_second: Rows read, labelled and written, good and bad, by this run.
+        rows_per_second: Rows read, labelled and written by this run, good and bad; what an earlier
+            run had finished is not among them.
     """
 
     out: Path
@@ -161,6 +162,8 @@ def build_dataset(
     """
     out = Path(out).resolve()
     threads = (os.cpu_count() or 1) if num_threads is None else num_threads
+    # A build that was killed between the two renames left the old data set there.
+    put_back(_replaced(out), out)
     _check_output(Path(source), out, overwrite)
     opened = open_source(source, seed=seed)
     if opened.own_splits and not validation is test is None:
@@ -253,7 +256,7 @@ class _Build:
             faces=plan.faces,
             basic8=self.additions.basic8 is not None,
         )
-        totals, rejected, resumed = self._write_shards(plan, threads, progress)
+        totals, rejected, resumed, found = self._write_shards(plan, threads, progress)
         parts = {part: total for part, total in totals.items() if total.rows}
         quarantine = sorted([*plan.quarantine(), *rejected], key=lambda item: item.row)
         reasons = Counter(reason_kind(item.reason) for item in quarantine)
@@ -270,7 +273,7 @@ class _Build:
             mean_keywords=sum(t.keywords for t in parts.values()) / rows.total(),
             mean_emotion_keywords=sum(t.emotion_keywords for t in parts.values()) / rows.total(),
             resumed_shards=resumed,
-            rows_per_second=(rows.total() + len(quarantine)) / (time.monotonic() - start),
+            rows_per_second=(rows.total() + len(quarantine) - found) / (time.monotonic() - start),
         )
         self._describe(report, parts, quarantine)
         self._move_into_place()
@@ -308,8 +311,12 @@ class _Build:
 
     def _write_shards(
         self, plan: Plan, threads: int, progress: bool
-    ) -> tuple[dict[str, ShardResult], list[Rejected], int]:
-        """Write every shard that is not finished; totals, rejected rows, shards found finished."""
+    ) -> tuple[dict[str, ShardResult], list[Rejected], int, int]:
+        """Write every shard that is not finished.
+
+        Returns:
+            Totals, rejected rows, and how many shards, and rows, were found finished.
+        """
         writer = ShardWriter(
             plan=plan,
             source=self.source.folder,
@@ -321,20 +328,21 @@ class _Build:
         )
         totals: dict[str, ShardResult] = {part: ShardResult() for part in plan.rows}
         rejected: list[Rejected] = []
-        resumed = 0
+        resumed = found = 0
         bar = tqdm(total=sum(plan.rows.values()), unit="image", disable=not progress)
         with bar, ThreadPoolExecutor(threads) as pool:
             for shard in plan.shards():
                 result = writer.finished(shard)
                 if result:
                     resumed += 1
+                    found += shard.rows
                     bar.update(shard.rows)
                 result = result or writer.write(shard, pool, threads, bar.update)
                 totals[shard.part].add(result)
                 rejected.extend(result.rejected)
         if resumed:
             logger.info("%d shards were finished by an earlier run", resumed)
-        return totals, rejected, resumed
+        return totals, rejected, resumed, found
 
     def _describe(
         self, report: BuildReport, parts: dict[str, ShardResult], quarantine: list[Rejected]
@@ -343,7 +351,7 @@ class _Build:
         for path in (self.dataset / "data").iterdir():
             if path.name.partition("-of-")[0].rpartition("-")[0] not in parts:
                 path.unlink()  # a part of which no picture was usable
-        card = dataset_card(self.out.name, self.features, parts, len(quarantine))
+        card = dataset_card(self.out.name, self.features, parts, len(quarantine), self.source)
         write_text(self.dataset / "README.md", card)
         columns = {
             "row": pa.array([item.row for item in quarantine], pa.int64()),
@@ -369,10 +377,16 @@ class _Build:
         )
 
     def _move_into_place(self) -> None:
+        replaced = _replaced(self.out)
         if self.out.exists():
             # A folder cannot replace a filled one in a single step: move the old one aside first.
-            replaced = self.building / "replaced"
             shutil.rmtree(replaced, ignore_errors=True)
             os.replace(self.out, replaced)
         os.replace(self.dataset, self.out)
+        shutil.rmtree(replaced, ignore_errors=True)
         shutil.rmtree(self.building, ignore_errors=True)
+
+
+def _replaced(out: Path) -> Path:
+    """Where the old data set lies between the two renames of an exchange."""
+    return out.with_name(f".{out.name}.replaced")

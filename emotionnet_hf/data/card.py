@@ -11,11 +11,12 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from emotionnet_hf.data.plan import split_of
+from emotionnet_hf.data.sources import Source
 from emotionnet_hf.data.writing import ShardResult
 
 _TEXT = """# {name}
 
-Images with the keyword lists of their uploaders, in the schema of StockEmotion (Wei et al.,
+{about} (Wei et al.,
 "Learning Visual Emotion Representations from Web Data", CVPR 2020). The keywords of an image that
 are in the emotion vocabulary are its weak labels: some are wrong and many are missing.
 
@@ -38,8 +39,9 @@ dataset = load_dataset("path/of/this/folder")
 | `phash` | 64-bit perceptual hash of the picture, 16 hexadecimal digits |
 | `source` | where the picture came from, if known |
 {columns}
-An image's split depends only on a hash of its group or id, so it stays where it is when the data
-grows. Rows that could not be used ({quarantined}) are in `quarantine.parquet` with the reason;
+{split_rule}
+
+Rows that could not be used ({quarantined}) are in `quarantine.parquet` with the reason;
 `build.json` has the arguments and the counts. The rights to the pictures are their owners'.
 """
 
@@ -56,7 +58,11 @@ _COLUMNS = {
 
 
 def dataset_card(
-    name: str, features: Features, parts: Mapping[str, ShardResult], quarantined: int
+    name: str,
+    features: Features,
+    parts: Mapping[str, ShardResult],
+    quarantined: int,
+    source: Source,
 ) -> str:
     """README.md of a built data set.
 
@@ -69,11 +75,13 @@ def dataset_card(
         features: The schema.
         parts: What was written to each part, in order (see `plan.parts`); none of them empty.
         quarantined: Number of rows in quarantine.
+        source: What the data set was built from.
 
     Returns:
         The text.
     """
-    return f"---\n{_header(features, parts)}\n---\n\n{_body(name, features, parts, quarantined)}"
+    body = _body(name, features, parts, quarantined, source)
+    return f"---\n{_header(features, parts)}\n---\n\n{body}"
 
 
 def _header(features: Features, parts: Mapping[str, ShardResult]) -> DatasetCardData:
@@ -148,7 +156,13 @@ def by_split(parts: Mapping[str, ShardResult]) -> dict[str, ShardResult]:
     return splits
 
 
-def _body(name: str, features: Features, parts: Mapping[str, ShardResult], quarantined: int) -> str:
+def _body(
+    name: str,
+    features: Features,
+    parts: Mapping[str, ShardResult],
+    quarantined: int,
+    source: Source,
+) -> str:
     rows = [
         f"| {split} | {result.rows:,} | {result.keywords / result.rows:.2f} "
         f"| {result.emotion_keywords / result.rows:.2f} |"
@@ -156,6 +170,8 @@ def _body(name: str, features: Features, parts: Mapping[str, ShardResult], quara
     ]
     return _TEXT.format(
         name=name,
+        about=source.about,
+        split_rule=source.split_rule,
         table="\n".join(rows),
         emotions=len(features["emotion_keywords"].feature.names),
         columns="".join(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import datasets
+from datasets.exceptions import DatasetGenerationError
 
-from emotionnet_hf.loading.release import find_pickles
+from emotionnet_hf.loading.release import IMAGES, ReleaseError, find_pickles
 from emotionnet_hf.loading.release_builder import ReleaseBuilder
+from emotionnet_hf.loading.safe_pickle import CorruptPickleError, UnsafePickleError
 from emotionnet_hf.loading.se30k8 import SE30K8
 from emotionnet_hf.loading.stockemotion import BASIC8, StockEmotion
 
 BUILDERS: dict[str, type[ReleaseBuilder]] = {"stockemotion": StockEmotion, "se30k8": SE30K8}
+
+
+_OURS = (ReleaseError, UnsafePickleError, CorruptPickleError)
 
 
 class UnknownDatasetError(ValueError):
@@ -52,17 +58,20 @@ def load_dataset(
 
     Raises:
         UnknownDatasetError: `path` is neither.
-        ReleaseError: The folder is not a release of that data set.
+        ReleaseError: The folder is not a release of that data set, or was built of another one.
+        UnsafePickleError: A pickle asks to import or call something.
+        CorruptPickleError: A pickle is cut off or damaged.
         ValueError: There is no such configuration.
     """
-    if is_built(data_dir):
-        return datasets.load_dataset(
-            str(data_dir), name, split=split, streaming=streaming, cache_dir=_text(cache_dir)
-        )
     builder = load_dataset_builder(path, name, data_dir=data_dir, cache_dir=cache_dir, **options)
     if streaming:
         return builder.as_streaming_dataset(split=split)
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, _OURS):
+            raise error.__cause__ from None  # it names the file and the remedy
+        raise
     return builder.as_dataset(split=split)
 
 
@@ -88,7 +97,7 @@ def load_dataset_builder(
 
     Raises:
         UnknownDatasetError: `path` is neither data set.
-        ReleaseError: The folder is not a release of that data set.
+        ReleaseError: The folder is not a release of that data set, or was built of another one.
     """
     if path not in BUILDERS:
         raise UnknownDatasetError(
@@ -96,7 +105,12 @@ def load_dataset_builder(
             "datasets.load_dataset"
         )
     if is_built(data_dir):
-        return datasets.load_dataset_builder(str(data_dir), name, cache_dir=_text(cache_dir))
+        if options:
+            raise ReleaseError(f"{data_dir} is built already: leave out {', '.join(options)}")
+        built = datasets.load_dataset_builder(str(data_dir), name, cache_dir=_text(cache_dir))
+        if ("votes" in (built.info.features or {})) != (path == "se30k8"):
+            raise ReleaseError(f"{data_dir} was built of another data set than {path}")
+        return built
     return BUILDERS[path](
         cache_dir=_text(cache_dir),
         config_name=name,
@@ -113,8 +127,10 @@ def is_built(folder: str | Path) -> bool:
 
 def _fingerprint(folder: Path) -> str:
     """Digest of the release's files by size and time; `datasets` keys its cache by it."""
-    files = [*find_pickles(folder), folder / BASIC8]
-    states = [(path.name, path.stat()) for path in files if path.is_file()]
+    # A folder changes when a picture comes or goes.
+    folders = [Path(place) for place, _, _ in os.walk(folder / IMAGES)]
+    files = [*find_pickles(folder), folder / BASIC8, folder, *sorted(folders)]
+    states = [(path.name, path.stat()) for path in files if path.exists()]
     told = [f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 

@@ -22,7 +22,7 @@ from emotionnet_hf.data.additions import Additions
 from emotionnet_hf.data.sources import Record, Source
 from emotionnet_hf.data.splits import assign_split
 from emotionnet_hf.keywords import Vocabulary
-from emotionnet_hf.loading.release import Rejected
+from emotionnet_hf.loading.release import Rejected, ReleaseError
 from emotionnet_hf.loading.stockemotion import SUBSETS, subset_point
 
 QUARANTINE = "quarantine.jsonl"
@@ -177,6 +177,7 @@ class _Draft:
         self.additions = additions
         self.counts: Counter[str] = Counter()
         self.known: Counter[str] = Counter()
+        self.stands: dict[str, str] = {}
         self.reasons: Counter[str] = Counter()
         # Keywords seen while no emotion was met, for the message; given up at the first one.
         self.foreign: Counter[str] | None = Counter()
@@ -208,9 +209,17 @@ class _Draft:
         if len(emotions) < settings.min_emotion_keywords:
             reason = f"fewer than {settings.min_emotion_keywords} emotion keywords: {len(emotions)}"
             return Rejected(record.row, file_name, reason)
-        if twin := self.additions.duplicates.get(record.image_id):
-            return Rejected(record.row, file_name, f"near-duplicate: of {twin}")
-        row = _row(record, file_name, emotions) | self.additions.columns(record)
+        keeper = self.additions.duplicates.get(record.image_id, record.image_id)
+        if keeper in self.stands:
+            reason = f"near-duplicate: of {self.stands[keeper]}"
+            return Rejected(record.row, file_name, reason)
+        try:
+            row = _row(record, file_name, emotions) | self.additions.columns(record)
+        except ReleaseError as error:
+            return Rejected(record.row, file_name, f"no pseudo-label: {error}")
+        if self.additions.duplicates:
+            # Of a group the first that is usable stays, be it not the one that was to stay.
+            self.stands[keeper] = record.image_id
         part = part_of(record.image_id, self._split(record), settings.subsets)
         self._open_shard(part)
         self._write(part, row)

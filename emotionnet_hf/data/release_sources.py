@@ -21,6 +21,7 @@ from emotionnet_hf.loading.release import (
     IMAGES,
     ImageFinder,
     Rejected,
+    ReleaseNotFoundError,
     RowError,
     find_pickles,
     stock_id,
@@ -29,6 +30,9 @@ from emotionnet_hf.loading.schema import se30k8_features, stockemotion_features
 from emotionnet_hf.loading.se30k8_rows import SPLITS as SE30K8_SPLITS
 from emotionnet_hf.loading.se30k8_rows import WORKERS, SE30K8Release, evaluation_splits
 from emotionnet_hf.loading.stockemotion_rows import StockEmotionRelease, annotation_lists
+
+# What else lies there, such as the journal of a fetch, is no picture.
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jp2", ".avif")
 
 
 def open_source(folder: str | Path, *, seed: int = 0, workers: int | None = WORKERS) -> Source:
@@ -59,7 +63,13 @@ def open_source(folder: str | Path, *, seed: int = 0, workers: int | None = WORK
         )
     if annotation_lists(folder):
         return StockEmotionSource(folder)
-    return SE30K8Source(folder, seed, workers)
+    try:
+        return SE30K8Source(folder, seed, workers)
+    except ReleaseNotFoundError as error:
+        raise ReleaseNotFoundError(
+            f"{folder} has pickles, but neither an annotation list of StockEmotion (train, val or "
+            "test in its name) nor the annotations of SE30K8 (stock id -> {image_emotion: ...})"
+        ) from error
 
 
 class StockEmotionSource(Source):
@@ -71,6 +81,7 @@ class StockEmotionSource(Source):
 
     own_splits = True
     subsets = True
+    split_rule = "The splits are the release's own."
 
     def __init__(self, folder: Path) -> None:
         self.folder = self.metadata = folder
@@ -82,14 +93,16 @@ class StockEmotionSource(Source):
         finder = ImageFinder(self.folder)
         seen: set[int] = set()
         yield from self.release.problems()
+        told: set[int] = set()
         for split in self.splits:
             for row in self.release.rows(split, seen):
                 if isinstance(row, Rejected):
+                    told.update(_ids(row.file_name))
                     yield row
                     continue
                 columns = {"keyword_ids": row.keyword_ids}
                 yield _record(finder, row, split, columns)
-        yield from unannotated(self.folder, seen)
+        yield from unannotated(self.folder, seen | told)
 
     def features(
         self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
@@ -114,6 +127,14 @@ class SE30K8Source(Source):
         workers: See `SE30K8Release`.
     """
 
+    about = (
+        "Images with the emotions that five workers saw in them, each any of eight, in the schema "
+        "of SE30K8"
+    )
+    split_rule = (
+        "The images with a majority are split 22 : 3 : 5 by a seed; the others are in "
+        "`no_majority`. Another release of the annotations is split anew."
+    )
     own_splits = True
     splits = SE30K8_SPLITS
     min_emotion_keywords = 0
@@ -134,7 +155,8 @@ class SE30K8Source(Source):
                 continue
             columns = {"annotations": row.annotations, "votes": row.votes, "label": row.label}
             yield _record(finder, row, splits[row.cid], columns)
-        yield from unannotated(self.folder, set(labels))
+        told = {cid for row in rows if isinstance(row, Rejected) for cid in _ids(row.file_name)}
+        yield from unannotated(self.folder, set(labels) | told)
 
     def features(
         self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
@@ -166,12 +188,20 @@ def _record(
     )
 
 
+def _ids(file_name: str) -> list[int]:
+    """Stock id in a file name, if there is one."""
+    try:
+        return [stock_id(file_name)]
+    except RowError:
+        return []
+
+
 def unannotated(folder: Path, annotated: set[int]) -> Iterator[Rejected]:
-    """Pictures in the release's folder of images that no usable row is about.
+    """Pictures in the release's folder of images that no row is about.
 
     Args:
         folder: The release.
-        annotated: Stock ids of the usable rows.
+        annotated: Stock ids of the rows, good and bad.
 
     Yields:
         Each such file, in the order of the paths.
@@ -179,10 +209,6 @@ def unannotated(folder: Path, annotated: set[int]) -> Iterator[Rejected]:
     for place, folders, files in os.walk(folder / IMAGES):
         folders.sort()
         for name in sorted(files):
-            try:
-                known = stock_id(name) in annotated
-            except RowError:
-                known = False
-            if not known:
+            if name.lower().endswith(_ENDINGS) and not annotated.issuperset(_ids(name) or [-1]):
                 path = (Path(place) / name).relative_to(folder).as_posix()
                 yield Rejected(-1, path, "image without annotation")

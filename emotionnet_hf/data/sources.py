@@ -95,6 +95,8 @@ class Source(ABC):
         own_splits: The source decides which image is in which.
         subsets: The training images are dealt to the nested subsets of Table 5.
         min_emotion_keywords: An image with fewer is left out, unless the user thinks otherwise.
+        about: What the data set is, for its card.
+        split_rule: How its splits came about, for its card.
     """
 
     folder: Path
@@ -104,6 +106,11 @@ class Source(ABC):
     own_splits = False
     subsets = False
     min_emotion_keywords = 1
+    about = "Images with the keyword lists of their uploaders, in the schema of StockEmotion"
+    split_rule = (
+        "An image's split depends only on a hash of its group or id, so it stays where it is when "
+        "the data grows."
+    )
 
     @abstractmethod
     def __iter__(self) -> Iterator[Record | Rejected]:

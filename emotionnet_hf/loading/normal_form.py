@@ -6,6 +6,7 @@ file, in a vocabulary and in a model's tokenizer is the same "candy cane".
 
 from __future__ import annotations
 
+import reprlib
 import unicodedata
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ _INVISIBLE: dict[int, str | None] = {
 }
 # At the edge of a keyword these are left-overs of a list's syntax and never part of a word.
 _EDGES = ' ",;\u201c\u201d\u201e\u00ab\u00bb'
+_MAX_SHOWN = 60
 _SINGLE_QUOTES = ("''", "\u2018\u2019")
 
 
@@ -115,7 +117,36 @@ def _entries(value: object) -> list[object]:
     )
 
 
+class _Brief(reprlib.Repr):
+    """Texts of values from strangers: never longer, nor longer in the making, than a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict = 2, 4, 4, 3
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write out numbers of thousands of digits."""
+        return repr(x) if abs(x) < 10**30 else "a huge number"
+
+
+_BRIEF = _Brief()
+
+
+def brief(value: object) -> str:
+    """Give a short, printable text of any value, for a message.
+
+    Args:
+        value: Anything, however large or deep.
+
+    Returns:
+        At most 60 characters that UTF-8 can hold.
+    """
+    text = value[: _MAX_SHOWN + 1] if isinstance(value, str) else _BRIEF.repr(value)
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+
+
 def shown(value: object) -> str:
     """Give a short text of any value, with its type, for a message."""
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+    text = repr(value[:_MAX_SHOWN]) if isinstance(value, str) else value
+    return f"{brief(text)} ({type(value).__name__})"

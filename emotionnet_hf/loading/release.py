@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from .normal_form import normalize_keyword
+from .normal_form import brief, normalize_keyword
 from .safe_pickle import load_plain_pickle
 
 IMAGES = "images"
 
 _VOCABULARIES = ("etag2idx", "tag2idx", "etag2tagidx")
-_MAX_SHOWN = 60
 
 
 class ReleaseError(ValueError):
@@ -200,10 +199,10 @@ def stock_id(value: object) -> int:
         text = value if isinstance(value, str) else ""
         numbers = re.findall(r"\d+", PurePosixPath(text).stem, re.ASCII)
         if len(numbers) != 1 or len(numbers[0]) > 18:
-            raise RowError(f"no stock id: {shown(value)} does not hold one number")
+            raise RowError(f"no stock id: {brief(value)} does not hold one number")
         number = int(numbers[0])
     if not 0 <= number < 10**18:
-        raise RowError(f"no stock id: {number} is out of range")
+        raise RowError(f"no stock id: {brief(number)} is out of range")
     return number
 
 
@@ -220,19 +219,14 @@ def inside(name: object) -> str:
         RowError: It is no text, empty, absolute, or leads out of the folder.
     """
     if not isinstance(name, str) or not name or PurePosixPath(name) == PurePosixPath("."):
-        raise RowError(f"no file name: {shown(name)}")
+        raise RowError(f"no file name: {brief(name)}")
     path = PurePosixPath(name)
     # Both kinds of path, so that a release means the same on every system.
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
-        raise RowError(f"file name leads out of the folder: {shown(name)}")
+        raise RowError(f"file name leads out of the folder: {brief(name)}")
+    if name != name.encode("utf-8", "replace").decode("utf-8"):
+        raise RowError(f"file name is not valid Unicode: {brief(name)}")
     return str(path)
-
-
-def shown(value: object) -> str:
-    """Give a short, printable text of any value, for a message."""
-    text = ascii(value) if not isinstance(value, str) else value
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
 def whole_numbers(value: object, below: int, what: str) -> list[int]:
@@ -250,12 +244,12 @@ def whole_numbers(value: object, below: int, what: str) -> list[int]:
         RowError: It is no list, holds something else, or an id outside of the vocabulary.
     """
     if not isinstance(value, (list, tuple)):
-        raise RowError(f"{what} ids of the wrong type: {shown(value)}")
+        raise RowError(f"{what} ids of the wrong type: {brief(value)}")
     for index in value:
         if type(index) is not int:
-            raise RowError(f"{what} ids of the wrong type: one is {shown(index)}")
+            raise RowError(f"{what} ids of the wrong type: one is {brief(index)}")
         if not 0 <= index < below:
-            raise RowError(f"{what} id outside of the vocabulary: {index} of {below}")
+            raise RowError(f"{what} id outside of the vocabulary: {brief(index)} of {below}")
     return list(dict.fromkeys(value))
 
 
@@ -281,9 +275,13 @@ class ImageFinder:
             The first of `images/PATH`, `PATH` and `images/ID.jpg` that is a file.
 
         Raises:
-            RowError: None of them is.
+            RowError: None of them is, or the path leads out of the folder.
         """
-        for name in (f"{IMAGES}/{relative_path}", relative_path, f"{IMAGES}/{cid}.jpg"):
+        names = [f"{IMAGES}/{cid}.jpg"]
+        if relative_path:
+            path = inside(relative_path)
+            names = [f"{IMAGES}/{path}", path, *names]
+        for name in names:
             # os.path.isfile, because Path.is_file raises on a name that is too long for the disk.
             if os.path.isfile(self._start + name):
                 return name
@@ -304,4 +302,4 @@ def pair(item: Any) -> tuple[Any, Any]:
     """
     if isinstance(item, (list, tuple)) and len(item) == 2:
         return item[0], item[1]
-    raise RowError(f"row of the wrong shape: {shown(item)}")
+    raise RowError(f"row of the wrong shape: {brief(item)}")

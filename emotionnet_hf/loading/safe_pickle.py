@@ -84,9 +84,12 @@ def iterate_plain_pickle(path: str | Path) -> Iterator[Any]:
     """
     reader = _Reader(Path(path), streaming=True)
     yield from reader.run()
-    if not isinstance(reader.stack[0], list | dict):
-        kind = type(reader.stack[0]).__name__
+    value = reader.stack[0]
+    if not isinstance(value, list | dict):
+        kind = type(value).__name__
         raise CorruptPickleError(f"{path} holds one {kind}; a list or a dict of rows is needed.")
+    # LIST and DICT, of the oldest pickles, make it in one piece.
+    yield from value.items() if isinstance(value, dict) else value
 
 
 def _scan(data: bytes, path: Path) -> set[int]:

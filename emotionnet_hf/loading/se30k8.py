@@ -24,6 +24,7 @@ from .se30k8_rows import (
     SPLITS,
     WORKERS,
     SE30K8Release,
+    SE30K8Row,
     evaluation_splits,
     text_splits,
 )
@@ -71,20 +72,26 @@ class SE30K8(ReleaseBuilder):
         )
 
     def _split_generators(self, _: Any) -> list[datasets.SplitGenerator]:
-        names = ("train", "test") if self.config.text else SPLITS
-        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in names]
+        found = set(self._splits(self._good_rows()).values())
+        return [datasets.SplitGenerator(s, gen_kwargs={"split": s}) for s in SPLITS if s in found]
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from self.examples(split, self._rows(split), pictures=not self.config.text)
 
+    def _good_rows(self) -> list[SE30K8Row]:
+        release = SE30K8Release(self.release_folder, self.config.workers)
+        return [row for row in release.rows() if isinstance(row, SE30K8Row)]
+
+    def _splits(self, rows: list[SE30K8Row]) -> dict[int, str]:
+        if self.config.text:
+            return text_splits([row.cid for row in rows if row.keywords])
+        return evaluation_splits({row.cid: row.label for row in rows}, self.config.seed)
+
     def _rows(self, split: str) -> Iterator[Any]:
         release = SE30K8Release(self.release_folder, self.config.workers)
         emotion_ids = {name: index for index, name in enumerate(release.emotions)}
-        rows = [row for row in release.rows() if not isinstance(row, Rejected)]
-        if self.config.text:
-            splits = text_splits([row.cid for row in rows if row.keywords])
-        else:
-            splits = evaluation_splits({row.cid: row.label for row in rows}, self.config.seed)
+        rows = self._good_rows()
+        splits = self._splits(rows)
         for row in rows:
             if splits.get(row.cid) == split:
                 yield (

@@ -13,17 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .normal_form import KeywordError, normalize_keyword, parse_keywords
+from .normal_form import KeywordError, brief, normalize_keyword, parse_keywords
 from .release import (
     Rejected,
     ReleaseError,
     ReleaseNotFoundError,
     RowError,
     find_pickles,
+    inside,
     is_vocabulary,
     pair,
     read_vocabularies,
-    shown,
     stock_id,
 )
 from .safe_pickle import iterate_plain_pickle
@@ -113,7 +113,7 @@ class SE30K8Release:
                 seen.add(row.cid)
             except (RowError, KeywordError) as error:
                 name = item[0] if isinstance(item, (list, tuple)) and item else item
-                yield Rejected(number, shown(name), f"{error} ({self.path.name})")
+                yield Rejected(number, brief(name), f"{error} ({self.path.name})")
                 continue
             yield row
 
@@ -125,30 +125,45 @@ class SE30K8Release:
             for item in iterate_plain_pickle(self.path):
                 value = item[1] if isinstance(item, tuple) else None
                 if isinstance(value, Mapping) and isinstance(value.get("emotion_tags"), list):
-                    tags = value["emotion_tags"]
-                    found.update(parse_keywords([tag for tag in tags if isinstance(tag, str)]))
+                    found.update(_readable(value["emotion_tags"]))
             return tuple(sorted(found))
 
     def _row(self, number: int, item: Any) -> SE30K8Row:
         key, value = pair(item)
         cid = stock_id(key)
         if not isinstance(value, Mapping):
-            raise RowError(f"row of the wrong shape: {shown(value)}")
+            raise RowError(f"row of the wrong shape: {brief(value)}")
         annotations = _annotations_of(value.get("image_emotion"), self.workers)
         tags = parse_keywords(_list(value, "tags"))
         emotional = parse_keywords(_list(value, "emotion_tags"))
         keywords = list(dict.fromkeys([*tags, *emotional]))
-        path, url = value.get("re_path"), value.get("image_url")
+        url = value.get("image_url")
         return SE30K8Row(
             row=number,
-            relative_path=path if isinstance(path, str) else "",
+            relative_path=_path(value.get("re_path")),
             cid=cid,
             keywords=keywords,
             emotion_keywords=[name for name in keywords if name in self._known],
             annotations=annotations,
             label=majority_label(annotations),
-            url=url if isinstance(url, str) and url else None,
+            url=url.encode("utf-8", "replace").decode() if isinstance(url, str) and url else None,
         )
+
+
+def _path(value: object) -> str:
+    """Path of the picture, which the release calls of no use; empty where it is none."""
+    try:
+        return inside(value)
+    except RowError:
+        return ""
+
+
+def _readable(tags: list[Any]) -> list[str]:
+    """Keywords of a row that may yet be refused for one of them."""
+    try:
+        return parse_keywords([tag for tag in tags if isinstance(tag, str)])
+    except KeywordError:
+        return []
 
 
 def _annotations(folder: str | Path) -> Path:
@@ -175,19 +190,19 @@ def _is_se30k8(path: Path) -> bool:
 def _list(value: Mapping[str, Any], name: str) -> list[Any]:
     entry = value.get(name)
     if not isinstance(entry, (list, tuple)):
-        raise RowError(f"{name} of the wrong type: {shown(entry)}, not a list")
+        raise RowError(f"{name} of the wrong type: {brief(entry)}, not a list")
     return list(entry)
 
 
 def _annotations_of(value: object, workers: int | None) -> list[list[int]]:
     """Class ids of each worker; a class counts once a worker, however often it is given."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(v, (list, tuple)) for v in value):
-        raise RowError(f"image_emotion of the wrong type: {shown(value)}, not lists of classes")
+        raise RowError(f"image_emotion of the wrong type: {brief(value)}, not lists of classes")
     if workers is not None and len(value) != workers:
         raise RowError(f"wrong number of workers: {len(value)} instead of {workers}")
     for name in (name for worker in value for name in worker):
         if name not in CLASSES:
-            raise RowError(f"unknown class: {shown(name)}")
+            raise RowError(f"unknown class: {brief(name)}")
     if not any(value):
         raise RowError("no vote: no worker selected a class")
     return [list(dict.fromkeys(map(CLASSES.index, worker))) for worker in value]

@@ -139,7 +139,11 @@ class StockEmotion(ReleaseBuilder):
             if self.config.all_keywords:
                 columns["keyword_ids"] = row.keyword_ids
             if basic8 is not None:
-                columns.update(basic8.columns(image_id))
+                try:
+                    columns.update(basic8.columns(image_id))
+                except ReleaseError as error:
+                    yield Rejected(row.row, row.relative_path, f"no pseudo-label: {error}")
+                    continue
             yield row, columns
         if split == next(iter(release.lists)):  # told once
             yield from release.problems()

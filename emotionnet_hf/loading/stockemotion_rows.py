@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .normal_form import KeywordError, normalize_keyword, parse_keywords
+from .normal_form import KeywordError, brief, normalize_keyword, parse_keywords
 from .release import (
     Rejected,
     ReleaseError,
@@ -31,7 +31,6 @@ from .release import (
     is_vocabulary,
     pair,
     read_vocabularies,
-    shown,
     stock_id,
     whole_numbers,
 )
@@ -115,7 +114,7 @@ class StockEmotionRelease:
                 seen.add(annotation.cid)
             except (RowError, KeywordError) as error:
                 name = row[0] if isinstance(row, (list, tuple)) and row else ""
-                yield Rejected(number, shown(name), f"{error} ({path.name})")
+                yield Rejected(number, brief(name), f"{error} ({path.name})")
                 continue
             yield annotation
 
@@ -125,7 +124,7 @@ class StockEmotionRelease:
 
     def _row(self, number: int, row: Any) -> StockEmotionRow:
         if not isinstance(row, (list, tuple)) or len(row) not in (2, 3):
-            raise RowError(f"row of the wrong shape: {shown(row)}")
+            raise RowError(f"row of the wrong shape: {brief(row)}")
         names = self._names
         path = inside(row[0])
         cid = stock_id(path)
@@ -156,18 +155,23 @@ class StockEmotionRelease:
             try:
                 key, value = pair(item)
                 if isinstance(value, dict) and "image_emotion" in value:
-                    return  # SE30K8, which may lie in the same folder
+                    raise ReleaseError(
+                        f"{path} holds the annotations of SE30K8; give each release a folder of "
+                        "its own"
+                    )
                 self._read_entry(stock_id(key), value)
             except (RowError, KeywordError) as error:
                 name = item[0] if isinstance(item, (list, tuple)) and item else item
-                self._problems.append(Rejected(number, shown(name), f"{error} ({path.name})"))
-        self._keywords.sort()
-        self._urls.sort()
+                self._problems.append(Rejected(number, brief(name), f"{error} ({path.name})"))
+        for table in (self._keywords, self._urls):
+            for cid in table.sort():
+                reason = f"stock id given before: {cid}, the first entry counts ({path.name})"
+                self._problems.append(Rejected(-1, str(cid), reason))
 
     def _read_entry(self, cid: int, value: object) -> None:
         if isinstance(value, str):
             if not value.startswith(("http://", "https://")):
-                raise RowError(f"neither keywords nor a URL: {shown(value)}")
+                raise RowError(f"neither keywords nor a URL: {brief(value)}")
             self._urls.add(cid, value.encode("utf-8", "replace"))
         elif isinstance(value, (list, tuple)) and value and type(value[0]) is int:
             ids = whole_numbers(value, len(self.vocabularies.tags), "keyword")
@@ -176,7 +180,7 @@ class StockEmotionRelease:
             ids = [self._names.number(name) for name in parse_keywords(list(value))]
             self._keywords.add(cid, array("i", ids).tobytes())
         else:
-            raise RowError(f"neither keywords nor a URL: {shown(value)}")
+            raise RowError(f"neither keywords nor a URL: {brief(value)}")
 
 
 def annotation_lists(folder: str | Path) -> dict[str, Path]:
@@ -239,6 +243,7 @@ class _ById:
         self._cids, self._ends, self._bytes = array("q"), array("q"), bytearray()
         self._order = np.empty(0, np.int64)
         self._sorted = np.empty(0, np.int64)
+        self._known = 0
 
     def add(self, cid: int, value: bytes) -> None:
         """Take an entry; of two with one id the first counts."""
@@ -246,11 +251,14 @@ class _ById:
         self._bytes += value
         self._ends.append(len(self._bytes))
 
-    def sort(self) -> None:
-        """Make what was added findable."""
+    def sort(self) -> list[int]:
+        """Make what was added findable; give the ids that were added again since the last time."""
         cids = np.array(self._cids, dtype=np.int64)
         self._order = np.argsort(cids, kind="stable")
         self._sorted = cids[self._order]
+        again = self._order[1:][self._sorted[1:] == self._sorted[:-1]]
+        known, self._known = self._known, len(cids)
+        return np.unique(cids[again[again >= known]]).tolist()
 
     def get(self, cid: int) -> bytes:
         """Give the bytes of an id, none for one that is not there."""

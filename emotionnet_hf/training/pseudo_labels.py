@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.keyword_lists import KeywordLists
 from emotionnet_hf.data.load import is_built
+from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.data.release_sources import open_source
 from emotionnet_hf.data.sources import Record
 from emotionnet_hf.emotions import SE30K8
@@ -39,15 +40,20 @@ class PseudoLabelReport:
     Attributes:
         out: The Parquet file.
         rows: Images of each class, by its name, the most probable one.
+        rejected: Rows that cannot be used, by kind of reason; a build of the source lists them.
     """
 
     out: Path
     rows: dict[str, int]
+    rejected: dict[str, int]
 
     def summary(self) -> str:
         """Two lines for people."""
         classes = ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
-        return f"{self.out}: {sum(self.rows.values()):,} images\n{classes}"
+        lines = [f"{self.out}: {sum(self.rows.values()):,} images", classes]
+        if self.rejected:
+            lines.append(f"not usable: {told(Counter(self.rejected))}")
+        return "\n".join(lines)
 
 
 def write_pseudo_labels(
@@ -59,8 +65,9 @@ def write_pseudo_labels(
         source: A folder with metadata, a release, or a folder that `emotionnet build` wrote.
         model: Folder or repository of a `TextCNNForSequenceClassification` with these classes.
         out: Parquet file to write, whole or not at all: `image_id`, and `scores`, the softmax over
-            the eight classes in their alphabetical order, float32. A release finds its
-            `basic8.parquet` by itself.
+            the eight classes in their alphabetical order, float32. An existing file is replaced.
+            As `basic8.parquet` in a release it is found by `load_dataset`; `emotionnet build` is
+            told by `--basic8`.
         progress: Show a bar.
 
     Returns:
@@ -75,8 +82,9 @@ def write_pseudo_labels(
     tokenizer = AutoTokenizer.from_pretrained(model)
     out = Path(out)
     counts: Counter[int] = Counter()
+    rejected: Counter[str] = Counter()
     bar = tqdm(unit="image", disable=not progress)
-    rows = _rows(Path(source))
+    rows = _rows(Path(source), rejected)
     with (
         bar,
         whole_file(out, out.with_name(f".{out.name}.unfinished")) as file,
@@ -90,7 +98,8 @@ def write_pseudo_labels(
             bar.update(len(batch))
         if not counts:
             raise PseudoLabelError(f"{source} has no usable row")
-    return PseudoLabelReport(out, {name: counts[i] for i, name in enumerate(SE30K8)})
+    rows_of_class = {name: counts[i] for i, name in enumerate(SE30K8)}
+    return PseudoLabelReport(out, rows_of_class, dict(rejected.most_common()))
 
 
 def _class_order(names: dict[int, str], model: str | Path) -> list[int]:
@@ -105,8 +114,8 @@ def _class_order(names: dict[int, str], model: str | Path) -> list[int]:
     return [places[name] for name in SE30K8]
 
 
-def _rows(source: Path) -> Iterator[tuple[str, list[str]]]:
-    """Id and keywords of each usable row."""
+def _rows(source: Path, rejected: Counter[str]) -> Iterator[tuple[str, list[str]]]:
+    """Id and keywords of each usable row; the others are counted."""
     if is_built(source):
         for _, _, batch in open_built(source).batches(["image_id", "keywords"]):
             yield from zip(
@@ -116,6 +125,8 @@ def _rows(source: Path) -> Iterator[tuple[str, list[str]]]:
     for row in open_source(source):
         if isinstance(row, Record):
             yield row.image_id, row.keywords
+        else:
+            rejected[reason_kind(row.reason)] += 1
 
 
 @torch.inference_mode()

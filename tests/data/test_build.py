@@ -463,3 +463,29 @@ def test_real_pictures(real_data, tmp_path):
     assert set(report.quarantined) <= {"fewer than 1 emotion keywords"}
     dataset = load_dataset(str(report.out), cache_dir=str(tmp_path / "cache"))
     assert {name: split.num_rows for name, split in dataset.items()} == report.rows
+
+
+def test_killed_between_the_two_renames_the_old_data_set_comes_back(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    build_dataset(source, out, **options())
+    before = content(out)
+    real, renames = os.replace, []
+
+    def replace(*paths):
+        renames.append(paths)
+        real(*paths)
+        if Path(paths[0]) == out:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(build.os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset(source, out, **options(seed=1, overwrite=True))
+    monkeypatch.undo()
+    assert not out.exists()
+    (source / "images" / "nowhere").mkdir(exist_ok=True)
+    with pytest.raises(BuildError):
+        build_dataset(source, out, **options(emotions=Vocabulary(["zorblax"]), overwrite=True))
+    assert content(out) == before
+    build_dataset(source, out, **options(seed=1, overwrite=True))
+    assert content(out) != before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -122,8 +122,24 @@ def test_se30k8(se30k8_release, load, tmp_path):
     for split, rows in whole.items():
         assert opened[split].features == rows.features
         assert opened[split].remove_columns("image")[:] == rows.remove_columns("image")[:]
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "five workers" in card
+    assert "depends only on a hash" not in card
     everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert b"SECRET" not in everything
+
+
+def test_release_that_could_write_elsewhere_does_not(tmp_path, release_parts):
+    release_parts.draw(tmp_path / "secret.jpg", 5)
+    votes = {"image_emotion": [["fear"]] * 5, "tags": ["joy"], "emotion_tags": ["joy"]}
+    release_parts.write_pickle(
+        tmp_path / "release" / "a.pkl",
+        {1: votes | {"re_path": "../secret.jpg"}, 2: votes | {"image_url": "\ud800"}},
+    )
+    release_parts.draw(tmp_path / "release" / "images" / "2.jpg", 2)
+    report = build_dataset(tmp_path / "release", tmp_path / "out", progress=False)
+    assert sum(report.rows.values()) == 1
+    assert report.quarantined == {"no such image file": 1}
 
 
 def test_release_has_splits_of_its_own(release, tmp_path):

@@ -2,6 +2,7 @@ import yaml
 from datasets import Features
 
 from emotionnet_hf.data.card import dataset_card
+from emotionnet_hf.data.sources import Source
 from emotionnet_hf.data.writing import ShardResult
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.schema import stockemotion_features
@@ -11,7 +12,7 @@ SPLITS = {"train": ShardResult(4, 40, 8, 1000, 900), "test": ShardResult(1, 3, 1
 
 
 def parts():
-    _, header, body = dataset_card("my pictures", FEATURES, SPLITS, 2).split("---\n", 2)
+    _, header, body = dataset_card("my pictures", FEATURES, SPLITS, 2, Source).split("---\n", 2)
     return yaml.safe_load(header), body
 
 
@@ -40,3 +41,4 @@ def test_body_has_the_counts():
     assert "| `people` |" in body
     assert "| `faces` |" not in body
     assert "(2)" in body
+    assert "depends only on a hash" in body

@@ -4,8 +4,10 @@ import shutil
 import pytest
 from datasets import List
 
+from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.load import UnknownDatasetError, load_dataset, load_dataset_builder
 from emotionnet_hf.loading.release import ReleaseError, ReleaseNotFoundError
+from emotionnet_hf.loading.safe_pickle import UnsafePickleError
 from emotionnet_hf.loading.schema import se30k8_features, stockemotion_features
 
 
@@ -61,6 +63,36 @@ def test_changed_release_is_read_anew(release, load, tmp_path, release_parts):
     release_parts.write_pickle(folder / "CNNsplit_val.pkl", [["1/1280.jpg", [1]]])
     os.utime(folder / "CNNsplit_val.pkl", ns=(1, 1))
     assert load("stockemotion", data_dir=folder, split="validation").num_rows == 1
+
+
+def test_picture_that_comes_later_is_seen(release, load, tmp_path):
+    folder = tmp_path / "release"
+    shutil.copytree(release, folder)
+    picture = folder / "images" / "1" / "1280.jpg"
+    picture.rename(tmp_path / "away.jpg")
+    assert load("stockemotion", data_dir=folder, split="validation").num_rows == 7
+    (tmp_path / "away.jpg").rename(picture)
+    assert load("stockemotion", data_dir=folder, split="validation").num_rows == 8
+
+
+def test_hostile_pickle_is_named(release, load, tmp_path):
+    folder = tmp_path / "release"
+    shutil.copytree(release, folder)
+    (folder / "CNNsplit_test.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(UnsafePickleError, match=r"CNNsplit_test\.pkl"):
+        load("stockemotion", data_dir=folder)
+
+
+def test_built_folder_is_opened_as_what_it_is(release, load, tmp_path):
+    build_dataset(release, tmp_path / "out", progress=False)
+    rows = load("stockemotion", "all_keywords", data_dir=tmp_path / "out", split="test")
+    assert rows.num_rows == 12
+    with pytest.raises(ReleaseError, match="built of another data set than se30k8"):
+        load("se30k8", data_dir=tmp_path / "out")
+    with pytest.raises(ReleaseError, match="leave out seed"):
+        load("stockemotion", data_dir=tmp_path / "out", seed=7)
+    with pytest.raises(UnknownDatasetError):
+        load("imagenet", data_dir=tmp_path / "out")
 
 
 def test_what_is_no_release_is_named(release, se30k8_release, load, tmp_path):

@@ -159,6 +159,12 @@ def test_near_duplicates_and_counts_from_other_commands(source, tmp_path):
     additions = Additions(duplicates={"4.png": "3.png"}, counts={"5.png": (2, None)})
     plan = plan_of(source, tmp_path / "plan", additions=additions)
     assert {r.row: r.reason for r in plan.quarantine()}[4] == "near-duplicate: of 3.png"
+    # The row 50 has no emotion keyword: who was to go for it stays, and stands for the others.
+    unusable = {"51.png": "50.png", "52.png": "50.png"}
+    other = plan_of(source, tmp_path / "b", additions=Additions(duplicates=unusable))
+    reasons = {r.row: r.reason for r in other.quarantine()}
+    assert 51 not in reasons
+    assert reasons[52] == "near-duplicate: of 51.png"
     rows = {row["row"]: row for shard in plan.shards() for row in plan.rows_of(shard)}
     assert (rows[5]["people"], rows[5]["faces"], rows[6]["people"]) == (2, None, None)
     assert (plan.people, plan.faces) == (True, False)

@@ -18,7 +18,7 @@ def test_folder_that_is_neither_is_refused(tmp_path, release_parts):
     with pytest.raises(SourceNotFoundError, match=r"metadata\.jsonl.*no pickle of a release"):
         open_source(tmp_path)
     release_parts.write_vocabularies(tmp_path)
-    with pytest.raises(ReleaseNotFoundError, match="no SE30K8 annotations"):
+    with pytest.raises(ReleaseNotFoundError, match="neither an annotation list"):
         open_source(tmp_path)
 
 
@@ -54,13 +54,12 @@ def test_se30k8_gives_votes_and_a_split_to_each(se30k8_release):
 def test_pictures_that_no_row_is_about_are_told(tmp_path, release_parts):
     release_parts.write_vocabularies(tmp_path)
     release_parts.write_pickle(tmp_path / "train.pkl", [["a/1.jpg", [0]], ["a/2.jpg", [99]]])
-    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "notes.txt"):
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/x.PNG", "fetched.jsonl"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).touch()
     record, bad, *left = open_source(tmp_path)
     assert record.image_id == "1"
     assert "outside of the vocabulary" in bad.reason
     assert [(row.row, row.file_name, row.reason) for row in left] == [
-        (-1, f"images/{name}", "image without annotation")
-        for name in ("notes.txt", "a/2.jpg", "b/3.jpg")
+        (-1, f"images/{name}", "image without annotation") for name in ("b/3.jpg", "b/x.PNG")
     ]

@@ -4,7 +4,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from emotionnet_hf.loading.normal_form import KeywordError, normalize_keyword, parse_keywords
+from emotionnet_hf.loading.normal_form import KeywordError, brief, normalize_keyword, parse_keywords
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,35 @@ def test_keywords_in_order_without_repetitions():
 def test_keywords_of_the_wrong_type_are_refused(value):
     with pytest.raises(KeywordError, match="wrong type"):
         parse_keywords(value)
+
+
+def doubled(times: int) -> list:
+    value: list = [1]
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("\ud800", "?"),
+        ("x" * 10_000, "x" * 57 + "..."),
+        (10**5000, "a huge number"),
+        ([10**5000], "[a huge number]"),
+        ({"\u00fc": 1}, "{'\u00fc': 1}"),
+        (doubled(60), "[[[...], [...]], [[...], [...]]]"),
+    ],
+    ids=["half a pair", "long", "huge", "huge inside", "accent", "shared"],
+)
+def test_texts_for_messages_are_short_and_soon_made(value, text):
+    assert brief(value) == text
+
+
+def test_deep_values_have_a_text_too():
+    value: list = []
+    for _ in range(100_000):
+        value = [value]
+    assert brief(value) == "[[[...]]]"
+    while value:  # taken apart by hand, for Python's own way is recursive
+        value = value[0]

@@ -128,6 +128,12 @@ def test_lists_and_dicts_inside_are_not_taken_for_the_outermost(tmp_path):
     assert list(iterate_plain_pickle(write(tmp_path / "empty.pkl", pickle.dumps([])))) == []
 
 
+def test_lists_and_dicts_made_in_one_piece_come_too(tmp_path):
+    rows = list(iterate_plain_pickle(write(tmp_path / "list.pkl", b"(I1\nI2\nl.")))
+    pairs = list(iterate_plain_pickle(write(tmp_path / "dict.pkl", b"(S'a'\nI1\nd.")))
+    assert (rows, pairs) == ([1, 2], [("a", 1)])
+
+
 def test_streaming_holds_a_batch_and_not_the_list(tmp_path):
     rows = [[f"{i}.jpg", list(range(300, 400))] for i in range(10_000)]
     path = write(tmp_path / "many.pkl", pickle.dumps(rows))

@@ -136,6 +136,20 @@ def test_emotions_are_numbered_here_where_the_release_has_no_vocabulary(write):
     assert next(release.rows()).emotion_keywords == ["joy", "awe"]
 
 
+def test_path_that_leads_out_is_no_path_and_bad_unicode_harms_nobody(write):
+    strange = row(re_path="../secret.jpg", image_url="https://x.example/\ud800.jpg")
+    first, second = write({1: strange, 2: row(re_path="a/\ud800.jpg")}).rows()
+    assert (first.relative_path, second.relative_path) == ("", "")
+    assert first.url == "https://x.example/?.jpg"
+
+
+def test_bad_emotion_tag_costs_its_row_where_emotions_are_numbered_here(write):
+    release = write({1: row(), 2: row(emotion_tags=["\ud800"])}, vocabulary=False)
+    good, bad = release.rows()
+    assert good.cid == 1
+    assert "not valid Unicode" in bad.reason
+
+
 def test_folder_without_or_with_two_annotations_is_refused(tmp_path, write, release_parts):
     with pytest.raises(ReleaseNotFoundError, match="no SE30K8 annotations"):
         SE30K8Release(tmp_path)

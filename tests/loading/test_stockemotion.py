@@ -63,5 +63,8 @@ def test_basic8_configuration_joins_the_scores(release, tmp_path):
     write(folder / "basic8.parquet", list(ids), scores)
     options = {"split": "test", "streaming": True, "cache_dir": tmp_path}
     rows = list(load_dataset("stockemotion", "basic8", data_dir=folder, **options))
+    write(folder / "basic8.parquet", list(ids[1:]), scores[1:])
+    fewer = list(load_dataset("stockemotion", "basic8", data_dir=folder, **options))
+    assert [row["image_id"] for row in fewer] == list(ids[1:])
     assert [row["basic8"] for row in rows] == [[3, 0][i % 2] for i in range(len(ids))]
     assert rows[0]["basic8_scores"] == SCORES[0]

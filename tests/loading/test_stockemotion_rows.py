@@ -111,8 +111,27 @@ def test_long_and_foreign_keywords_pass(write):
 
 
 def test_mixed_ids_of_one_image_are_one(write):
-    (row,), _ = write(train=[["007.jpg", [0]]], tags={"7": ["sea"], 7: ["night"]})
+    (row,), release = write(train=[["007.jpg", [0]]], tags={"7": ["sea"], 7: ["night"]})
     assert row.keywords == ["sea", "awe"]
+    (problem,) = release.problems()
+    assert problem.reason == "stock id given before: 7, the first entry counts (tags.pkl)"
+
+
+def test_rows_that_only_a_hostile_hand_writes_are_told_like_others(write):
+    deep: list = [0]
+    for _ in range(100):
+        deep = [deep]
+    bad = [["2.jpg", [10**5000]], ["3.jpg", deep], deep, ["\ud800999.jpg", [0]], [10**5000, [0]]]
+    rows, _ = write(train=[["1.jpg", [0]], *bad])
+    assert [isinstance(row, Rejected) for row in rows] == [False] + [True] * 5
+    for row in rows[1:]:
+        assert len(row.file_name) <= 60
+        f"{row.file_name} {row.reason}".encode()
+
+
+def test_each_release_has_a_folder_of_its_own(write):
+    with pytest.raises(ReleaseError, match="annotations of SE30K8; give each release"):
+        write(train=[["1.jpg", [0]]], mturk={1: {"image_emotion": [["joy"]] * 5}})
 
 
 def test_lists_are_told_by_their_names(release, tmp_path, release_parts):

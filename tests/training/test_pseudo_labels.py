@@ -54,6 +54,7 @@ def test_release_and_what_was_built_of_it_get_the_same_labels(release, model, tm
     build_dataset(release, built, basic8=tmp_path / "a.parquet", progress=False)
     again = write_pseudo_labels(built, model, tmp_path / "b.parquet", progress=False)
     assert sum(report.rows.values()) == 60
+    assert report.rejected == {"stock id given before": 2, "no such image file": 1}
     assert again.rows == report.rows
     rows = {r["image_id"]: r["scores"] for r in pq.read_table(tmp_path / "a.parquet").to_pylist()}
     other = {r["image_id"]: r["scores"] for r in pq.read_table(tmp_path / "b.parquet").to_pylist()}

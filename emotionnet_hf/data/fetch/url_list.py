@@ -234,9 +234,10 @@ def _said(source: str | Path | Iterable[object]) -> Iterator[_Said]:
         ".tsv": lambda: _csv_rows(path, "\t"),
         ".jsonl": lambda: _jsonl_rows(path),
         ".parquet": lambda: _parquet_rows(path),
-        ".pkl": lambda: map(_pickled, iterate_plain_pickle(path)),
-        ".pickle": lambda: map(_pickled, iterate_plain_pickle(path)),
     }
+    if {".pkl", ".pickle"} & set(path.suffixes):  # the release's end in .pkl.keep
+        yield from map(_pickled, iterate_plain_pickle(path))
+        return
     yield from readers.get(path.suffix.lower(), lambda: _text_rows(path))()
 
 

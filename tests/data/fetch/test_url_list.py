@@ -65,7 +65,8 @@ def test_release_pickles(tmp_path):
     assert named(found[:2]) == [(0, "train/12/1.jpg", A), (1, "2.jpg", B)]
     assert found[2].reason == "not a row of [relative_path, url]"
 
-    found = read(tmp_path, "ids.pkl", pickle.dumps({7: A, "8": B}))
+    # The authors' own pickles end so.
+    found = read(tmp_path, "ids.pkl.keep", pickle.dumps({7: A, "8": B}))
     assert named(found) == [(0, "7.jpg", A), (1, "8.jpg", B)]
 
     se30k8 = {
