@@ -17,6 +17,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from emotionnet_hf.loading.images import ImageError, open_image, to_rgb
 from emotionnet_hf.models import pipeline_emotion_tagging
 from emotionnet_hf.models.pipeline_emotion_tagging import (
+    MAX_DOWNLOAD,
     TASK,
     URL_PREFIXES,
     UnknownCandidatesError,
@@ -30,9 +31,6 @@ __all__ = [
     "UnknownCandidatesError",
     "load_picture",
 ]
-
-# Far above any picture that passes the limit of pixels, far below any memory.
-_MAX_DOWNLOAD = 2**28
 
 
 class EmotionTaggingPipeline(pipeline_emotion_tagging.EmotionTaggingPipeline):
@@ -75,11 +73,11 @@ def _download(url: str, timeout: float | None) -> bytes:
     try:
         request = Request(url, headers={"User-Agent": "emotionnet_hf"})
         with urlopen(request, timeout=timeout) as answer:
-            data: bytes = answer.read(_MAX_DOWNLOAD + 1)
+            data: bytes = answer.read(MAX_DOWNLOAD + 1)
     except (OSError, HTTPException, ValueError) as error:
         raise ImageError(f"cannot be fetched: {error or type(error).__name__}") from error
-    if len(data) > _MAX_DOWNLOAD:
-        raise ImageError(f"too large: more than {_MAX_DOWNLOAD:,} bytes")
+    if len(data) > MAX_DOWNLOAD:
+        raise ImageError(f"too large: more than {MAX_DOWNLOAD:,} bytes")
     return data
 
 

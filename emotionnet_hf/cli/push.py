@@ -9,6 +9,11 @@ from typing import Any
 
 from emotionnet_hf.cli.command import command, show
 
+_LICENSE = (
+    "its licence (default: the one its README.md names, else that of this package); converted and "
+    "exported weights need one"
+)
+
 
 def add_command(commands: Any) -> None:
     """Add the subcommand with its two kinds."""
@@ -16,9 +21,11 @@ def add_command(commands: Any) -> None:
     push = commands.add_parser("push", help=text, description=text)
     kinds = push.add_subparsers(title="what", required=True, metavar="model|dataset")
     model = command(kinds, "model", _run_model, "publish a trained model")
-    model.add_argument("folder", type=Path, help="folder of the model, or of its training run")
+    model.add_argument(
+        "folder", type=Path, help="folder of the model, its training run or its timm export"
+    )
     _add_target(model)
-    model.add_argument("--license", default="apache-2.0", help="its licence (default apache-2.0)")
+    model.add_argument("--license", help=_LICENSE)
     model.add_argument(
         "--results",
         type=Path,

@@ -48,7 +48,7 @@ from emotionnet_hf.data.sources import Source
 from emotionnet_hf.data.splits import PAPER_TEST_SHARE, PAPER_VALIDATION_SHARE, check_shares
 from emotionnet_hf.data.writing import ShardResult, ShardWriter
 from emotionnet_hf.emotions import default_vocabulary
-from emotionnet_hf.files import put_back, whole_file, write_json, write_text
+from emotionnet_hf.files import check_replaceable, put_back, whole_file, write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.loading.release import Rejected
@@ -164,7 +164,9 @@ def build_dataset(
     threads = (os.cpu_count() or 1) if num_threads is None else num_threads
     # A build that was killed between the two renames left the old data set there.
     put_back(_replaced(out), out)
-    _check_output(Path(source), out, overwrite)
+    check_replaceable(
+        out, "build.json", overwrite=overwrite, source=Path(source), error=OutputExistsError
+    )
     opened = open_source(source, seed=seed)
     if opened.own_splits and not validation is test is None:
         raise BuildError(f"{source} has splits of its own; leave out validation and test")
@@ -198,21 +200,6 @@ def _check(settings: BuildSettings, threads: int) -> None:
         check_shares(settings.validation, settings.test)
     except ValueError as error:
         raise BuildError(str(error)) from error
-
-
-def _check_output(source: Path, out: Path, overwrite: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise OutputExistsError(
-            f"{out} exists; choose another folder, or overwrite it "
-            "(--overwrite, in Python overwrite=True)"
-        )
-    if not (out / "build.json").is_file() or source.resolve().is_relative_to(out):
-        raise OutputExistsError(
-            f"{out} was not made by a build, or holds the source; it is not overwritten. "
-            "Choose another folder"
-        )
 
 
 @contextmanager

@@ -250,12 +250,14 @@ def _reasons(table: pa.Table) -> Counter[str]:
 
 def _split_leaks(table: pa.Table) -> dict[str, int]:
     """Groups with images in several splits, by the names of those splits, in their order."""
-    pairs = table.select(["group", "split"]).drop_null().group_by(["group", "split"]).aggregate([])
-    splits = pairs.group_by("group", use_threads=False).aggregate([("split", "list")])
-    names = table["split"].unique().to_pylist()
-    leaks = Counter(
-        " and ".join(sorted(found, key=names.index))
-        for found in splits["split_list"].to_pylist()
-        if len(found) > 1
-    )
-    return dict(leaks)
+    table = table.select(["group", "split"]).drop_null()
+    names = table["split"].unique()
+    splits = pc.index_in(table["split"], names).to_numpy()
+    # A bit a split: millions of groups are counted without making a list for each.
+    seen = np.zeros(table["group"].to_numpy().max(initial=0) + 1, np.int64)
+    np.bitwise_or.at(seen, table["group"].to_numpy(), 1 << splits.astype(np.int64))
+    return {
+        " and ".join(name for bit, name in enumerate(names.to_pylist()) if mask >> bit & 1): count
+        for mask, count in zip(*(a.tolist() for a in np.unique_counts(seen)), strict=True)
+        if mask.bit_count() > 1
+    }

@@ -1,5 +1,8 @@
 """Machine code through numba: loops over millions of hashes that NumPy has no function for.
 
+numba looks for changes in the file of the function it compiles, not in those that it calls: after a
+change here, remove the `__pycache__` of the callers.
+
 Importing this module takes a second, for numba; the first call of what it compiles takes more,
 once in the life of an installation.
 """

@@ -8,6 +8,8 @@ from typing import Any
 import timm
 import torch
 import transformers
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 
 from emotionnet_hf import __version__
@@ -31,8 +33,36 @@ _KINDS = {
 }
 
 
+_WHAT_TO_GIVE = "Give the folder of a model, or its repository on the Hub (OWNER/NAME)."
+
+
 class ExportError(ValueError):
     """A model that cannot be exported, or whose export computes something else."""
+
+
+def check_source(source: str | Path) -> None:
+    """Refuse what is no model folder and cannot be a repository either; asks nothing of the Hub.
+
+    Args:
+        source: Folder of a model, or repository on the Hub.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it holds no model.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{source} is no model folder: it has no config.json. A training run saves its "
+                "model in the folder `model` of its output."
+            )
+        return
+    if path.exists():
+        raise FileNotFoundError(f"{source} is a file; give the folder that the model lies in.")
+    try:
+        validate_repo_id(str(source))
+    except HFValidationError:
+        raise FileNotFoundError(f"There is no folder {source}. {_WHAT_TO_GIVE}") from None
 
 
 def load_model(source: str | Path) -> PreTrainedModel:
@@ -45,18 +75,22 @@ def load_model(source: str | Path) -> PreTrainedModel:
         The model.
 
     Raises:
-        FileNotFoundError: The folder holds no model.
+        FileNotFoundError: There is no such folder and no such repository, or no model in it.
         ExportError: It holds one of another kind.
         CheckpointError: The weights do not fit.
-        OSError: There is no such folder and no such repository.
     """
-    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+    check_source(source)
+    try:
+        # Never asks whether to run the folder's code: for our models the code is here.
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except OSError as error:
+        if Path(source).exists():
+            raise
+        reason = str(error).partition("\n")[0]
         raise FileNotFoundError(
-            f"{source} is no model folder: it has no config.json. A training run saves its model "
-            "in the folder `model` of its output."
-        )
-    # Never asks whether to run the folder's code: for our models the code is here.
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            f"There is no folder {source}, and no model of that name from the Hub ({reason}). "
+            f"{_WHAT_TO_GIVE}"
+        ) from error
     name = (config.architectures or [type(config).__name__])[0]
     if name not in _KINDS:
         raise ExportError(f"{source} is a {name}; what can be exported: {', '.join(_KINDS)}.")
@@ -84,32 +118,6 @@ def load_processor(source: str | Path) -> tuple[Any, tuple[int, int]]:
     return processor, (int(crop["height"]), int(crop["width"]))
 
 
-def check_output(source: str | Path, out: Path, mark: str, overwrite: bool) -> None:
-    """Refuse to write over anything but an earlier export, and only when asked to.
-
-    Args:
-        source: The model.
-        out: The folder to write.
-        mark: Name of a file that only an export of the same kind holds.
-        overwrite: Whether an earlier export may go.
-
-    Raises:
-        ExportError: Something stands at ``out``.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise ExportError(
-            f"{out} exists; choose another folder, or overwrite it "
-            "(--overwrite, in Python overwrite=True)."
-        )
-    if not (out / mark).is_file() or Path(source).resolve().is_relative_to(out.resolve()):
-        raise ExportError(
-            f"{out} is no earlier export of this kind (it has no {mark}), or holds the model; it "
-            "is not overwritten. Choose another folder."
-        )
-
-
 def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     """Tell how far two outputs are apart.
 
@@ -119,10 +127,12 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
     Returns:
         The largest absolute difference; where the model's values go beyond 1, as a share of the
-        largest of them. Infinite for other shapes and for NaN.
+        largest of them. Infinite for other shapes and for NaN, 0 for outputs without values.
     """
     if ours.shape != theirs.shape:
         return float("inf")
+    if not ours.numel():
+        return 0.0
     apart = (ours - theirs).abs().max() / ours.abs().max().clamp(min=1)
     return float(apart.nan_to_num(nan=float("inf")))
 

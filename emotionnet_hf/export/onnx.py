@@ -22,13 +22,12 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from emotionnet_hf.export.model_folder import (
     ExportError,
-    check_output,
     difference,
     load_model,
     load_processor,
     versions,
 )
-from emotionnet_hf.files import whole_folder, write_json
+from emotionnet_hf.files import check_replaceable, whole_folder, write_json
 from emotionnet_hf.models import EmotionNetModel, TextCNNForSequenceClassification
 
 _MARK = "onnx.json"
@@ -68,12 +67,15 @@ class OnnxExport:
     files: dict[str, OnnxFile]
 
     def summary(self) -> str:
-        """Return the same for people, a line a graph."""
-        return "\n".join(
+        """Return the same for people, a line a graph, and what there is none of."""
+        lines = [
             f"{self.out / name}: {', '.join(file.inputs)} -> {', '.join(file.outputs)}, "
             f"{file.bytes / 1e6:.1f} MB, largest difference {file.largest_difference:.1e}"
             for name, file in self.files.items()
-        )
+        ]
+        if "text.onnx" not in self.files:
+            lines.append("There is no text.onnx: the model has no text tower.")
+        return "\n".join(lines)
 
 
 def export_onnx(
@@ -87,9 +89,9 @@ def export_onnx(
     """Write the towers of a model as ONNX graphs, run them, and compare with PyTorch.
 
     An EmotionNet becomes ``image.onnx`` (``pixel_values`` (B, 3, H, W) float32, H and W those of
-    the image processor -> ``pooler_output``, ``image_embeds`` and, with a classifier, ``logits``)
-    and, with a text tower, ``text.onnx`` (``input_ids``, ``attention_mask`` (B, L) int64 ->
-    ``text_embeds``). A TextCNN becomes ``text.onnx`` (the same inputs -> ``logits``,
+    the image processor -> ``pooler_output``, with a joint space ``image_embeds``, with a classifier
+    ``logits``) and, with a text tower, ``text.onnx`` (``input_ids``, ``attention_mask`` (B, L)
+    int64 -> ``text_embeds``). A TextCNN becomes ``text.onnx`` (the same inputs -> ``logits``,
     ``pooler_output``). Beside them lie the files of the image processor and the tokenizer, and
     ``onnx.json`` with the labels, the shapes, the sizes and what was measured.
 
@@ -110,7 +112,7 @@ def export_onnx(
     """
     _check_installed()
     out = Path(out)
-    check_output(source, out, _MARK, overwrite)
+    check_replaceable(out, _MARK, overwrite=overwrite, source=source, error=ExportError)
     model = load_model(source)
     files: dict[str, OnnxFile] = {}
     with whole_folder(out) as folder:
@@ -170,17 +172,26 @@ class _Part:
 
 
 class _ImageTower(nn.Module):
-    """Features, joint space and, where there is a classifier, logits of images."""
+    """Features and, where the model has them, joint space and logits of images.
+
+    Attributes:
+        outputs: Their names. A converted model may have a joint space of size 0.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.tower = model if isinstance(model, EmotionNetModel) else model.emotionnet
         self.classifier = getattr(model, "classifier", None)
+        joint = ["image_embeds"] if model.config.projection_dim else []
+        logits = ["logits"] if self.classifier is not None else []
+        self.outputs = ("pooler_output", *joint, *logits)
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         image = self.tower(pixel_values, return_dict=True)
-        outputs = (image.pooler_output, image.image_embeds)
-        return (*outputs, self.classifier(image.pooler_output)) if self.classifier else outputs
+        given = {"pooler_output": image.pooler_output, "image_embeds": image.image_embeds}
+        if self.classifier is not None:
+            given["logits"] = self.classifier(image.pooler_output)
+        return tuple(given[name] for name in self.outputs)
 
 
 class _TextTower(nn.Module):
@@ -219,9 +230,8 @@ def _parts(model: PreTrainedModel, source: str | Path, folder: Path) -> Iterator
         processor, size = load_processor(source)
         processor.save_pretrained(folder)
         tower = _ImageTower(model)
-        outputs = ("pooler_output", "image_embeds", *(["logits"] if tower.classifier else []))
-        yield _Part("image.onnx", tower, outputs, size=size)
-        if not hasattr(model, "text_tower"):
+        yield _Part("image.onnx", tower, tower.outputs, size=size)
+        if not hasattr(model, "text_tower") or not model.config.projection_dim:
             return
         yield _Part("text.onnx", _TextTower(model), ("text_embeds",), vocabulary=words)
     AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(folder)

@@ -22,13 +22,12 @@ from transformers import PreTrainedModel
 
 from emotionnet_hf.export.model_folder import (
     ExportError,
-    check_output,
     difference,
     load_model,
     load_processor,
     versions,
 )
-from emotionnet_hf.files import whole_folder, write_json, write_text
+from emotionnet_hf.files import check_replaceable, whole_folder, write_json, write_text
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel
 
 _MARK = "timm.json"
@@ -92,7 +91,7 @@ def export_timm(
             the export computes something else, or ``out`` exists.
     """
     out = Path(out)
-    check_output(source, out, _MARK, overwrite)
+    check_replaceable(out, _MARK, overwrite=overwrite, source=source, error=ExportError)
     model = load_model(source)
     if not isinstance(model.config, EmotionNetConfig):
         raise ExportError(f"{source} has no image trunk: it is a {type(model).__name__}.")
@@ -101,7 +100,7 @@ def export_timm(
     with whole_folder(out) as folder:
         save_file(trunk.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
         write_json(folder / "config.json", _timm_config(model.config, trunk, processor, size))
-        write_text(folder / "README.md", _card(trunk))
+        write_text(folder / "README.md", _card(trunk, source))
         apart = _measure(model, folder, size)
         if not apart <= tolerance:
             raise ExportError(
@@ -127,6 +126,8 @@ _CARD = """\
 
 # {architecture} with the emotion keywords of EmotionNet
 
+The image trunk{and_classifier} of `{source}`, an EmotionNet.
+
 ```python
 import timm
 
@@ -145,15 +146,22 @@ in a picture; do not use them to judge people.
 """
 
 
-def _card(trunk: Any) -> str:
+def _card(trunk: Any, source: str | Path) -> str:
     """Return the README: the Hub takes library and task, and so the widget, from its head."""
     task = "image-classification" if trunk.num_classes else "image-feature-extraction"
     data = ModelCardData(library_name="timm", pipeline_tag=task, tags=["timm", "transformers"])
     return _CARD.format(
         metadata=data.to_yaml(),
         architecture=trunk.pretrained_cfg["architecture"],
+        and_classifier=" and the classifier" if trunk.num_classes else "",
+        source=_public_name(source),
         classes=trunk.num_classes or trunk.num_features,
     )
+
+
+def _public_name(source: str | Path) -> str:
+    """Name a model by its repository, or by its folder without the path of this machine."""
+    return Path(source).resolve().name if Path(source).exists() else str(source)
 
 
 def _tower(model: PreTrainedModel) -> EmotionNetModel:

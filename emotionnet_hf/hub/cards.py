@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,21 @@ from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardDa
 from emotionnet_hf.data.sample.latent import draw_latent
 from emotionnet_hf.data.sample.picture import draw_picture
 from emotionnet_hf.hub.dataset_folder import DatasetFolder
-from emotionnet_hf.hub.model_folder import ModelFolder, TrainingRun
-from emotionnet_hf.hub.privacy import name_only
+from emotionnet_hf.hub.model_folder import TIMM, ModelFolder
+from emotionnet_hf.hub.origin import data_name, origin, table
 from emotionnet_hf.hub.results import PAPER, Measured, as_eval_results
+
+DEFAULT_LICENSE = "apache-2.0"
+"""Of models that were trained with this package, where nothing else is said."""
 
 EXAMPLE_PICTURE = "example.jpg"
 EXAMPLE_KEYWORDS = "beach, sunset, palm tree, vacation"
 
 _TEMPLATES = Path(__file__).parent
 _TAGS = ("emotion", "visual-emotion-recognition", "keywords")
-# What a run's result does not depend on, and where it lay.
-_NOT_OF_THE_RECIPE = frozenset(
-    {"output_dir", "progress", "overwrite", "num_workers", "report_to", "keep_checkpoints"}
-    | {"log_steps", "checkpoint_steps", "data"}
-)
-_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
+_STEPS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+# What the README of an export has, and one that somebody wrote has not.
+_EXPORTED = "Written by `emotionnet export timm`."
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 # The line of a built data set's README that names the folder it lies in.
 _HERE = "path/of/this/folder"
@@ -42,45 +41,50 @@ def model_card(
     model: ModelFolder,
     repo_id: str,
     *,
-    license: str,
+    license: str | None = None,
     measured: Sequence[Measured] = (),
     datasets: Sequence[str] = (),
+    revision: str | None = None,
 ) -> ModelCard:
     """Make the card of a model.
 
-    A README.md in the folder is kept as it is, and only its metadata is completed.
+    The text of a README.md in the folder is kept as it is, and its metadata is completed; results
+    among them are replaced by those that were measured.
 
     Args:
         model: The model.
         repo_id: Where it will be, as OWNER/NAME.
-        license: Identifier of the licence, such as ``apache-2.0``.
+        license: Identifier of the licence, such as ``apache-2.0``; None for the one that a
+            README.md in the folder names, else ``DEFAULT_LICENSE``, but of weights that were
+            converted or exported it has to be said.
         measured: More results than the run's own validation.
         datasets: Repositories of the data sets it was trained on.
+        revision: Branch that it will be on; None for the main one.
 
     Returns:
         The card.
 
     Raises:
-        CardError: The licence is no identifier.
+        CardError: The licence is no identifier, or must be said and is not.
     """
-    check_license(license)
+    own = _own_card(model)
+    license = license_of(model, license)
     numbers = [*_own_results(model), *measured]
     data = ModelCardData(
         language="en",
         license=license,
-        library_name="transformers",
+        library_name=TIMM if model.kind == TIMM else "transformers",
         pipeline_tag=model.task,
-        tags=[*_TAGS, model.kind],
+        tags=[*_TAGS, *([TIMM, "transformers"] if model.kind == TIMM else [model.kind])],
         datasets=list(datasets) or None,
         model_name=repo_id.partition("/")[2],
         eval_results=as_eval_results(numbers, model.task) or None,
-        widget=[_widget(model, repo_id)],
+        widget=[_widget(model, repo_id, revision)],
     )
-    readme = model.folder / "README.md"
-    if readme.is_file():
-        card = ModelCard(readme.read_text(encoding="utf-8"))
-        _complete(card.data, data)
-        return card
+    if own is not None:
+        own.data["license"] = license
+        _complete(own.data, data)
+        return own
     facts = _model_facts(model, repo_id) | {
         "results": _results(numbers),
         "paper": _paper(model.kind, numbers),
@@ -114,8 +118,7 @@ def dataset_card(
             "(an identifier such as cc-by-4.0, or other)."
         )
     data.license = check_license(license)
-    total = sum(dataset.rows.values())
-    size = next((name for most, name in _SIZES if total < most), "1M<n<10M")
+    size = _size_category(sum(dataset.rows.values()))
     own = DatasetCardData(
         language=["en"], pretty_name=repo_id.partition("/")[2], size_categories=[size]
     )
@@ -129,6 +132,36 @@ def dataset_card(
         licence=_licence_text(license),
         **_fragments(),
     )
+
+
+def license_of(model: ModelFolder, license: str | None = None) -> str:
+    """Find the licence of a model.
+
+    Args:
+        model: The model.
+        license: What was said, if anything was.
+
+    Returns:
+        That; else the one of the folder's README.md; else ``DEFAULT_LICENSE``.
+
+    Raises:
+        CardError: It is no identifier; or none is said of weights that were converted or exported.
+    """
+    own = _own_card(model)
+    if license is None and own is not None:
+        license = own.data.to_dict().get("license")
+    if license is None and (model.conversion is not None or model.export is not None):
+        made = (
+            "converted, and weights are their authors'"
+            if model.conversion is not None
+            else "exported"
+        )
+        raise CardError(
+            f"The model in {model.folder} was {made}: nothing here says under which terms it may "
+            "be published. Find out, and give the licence with --license (in Python license=), an "
+            "identifier such as apache-2.0, cc-by-nc-4.0 or other."
+        )
+    return check_license(license if license is not None else DEFAULT_LICENSE)
 
 
 def check_license(license: str) -> str:
@@ -163,17 +196,38 @@ def example_picture() -> bytes:
     return buffer.getvalue()
 
 
-def _widget(model: ModelFolder, repo_id: str) -> dict[str, str]:
+def _own_card(model: ModelFolder) -> ModelCard | None:
+    """The card that lies in the folder, unless an export left it there without limits."""
+    readme = model.folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    if not text or (model.kind == TIMM and _EXPORTED in text):
+        return None
+    # Results that somebody wrote down are replaced, so they may be in any form.
+    return ModelCard(text, ignore_metadata_errors=True)
+
+
+def _size_category(rows: int) -> str:
+    """The Hub's word for a number of rows."""
+    for i, step in enumerate(_STEPS):
+        if rows < 10 ** (3 + i):
+            return f"{_STEPS[i - 1]}<n<{step}" if i else f"n<{step}"
+    return f"n>{_STEPS[-1]}"
+
+
+def _widget(model: ModelFolder, repo_id: str, revision: str | None) -> dict[str, str]:
     """Give the page's widget something to run on."""
     if model.kind == "textcnn":
         return {"text": EXAMPLE_KEYWORDS, "example_title": "Keywords"}
-    return {"src": hf_hub_url(repo_id, EXAMPLE_PICTURE), "example_title": "A drawn picture"}
+    # What a pull request brings will be on the main branch.
+    branch = None if revision and revision.startswith("refs/") else revision
+    source = hf_hub_url(repo_id, EXAMPLE_PICTURE, revision=branch)
+    return {"src": source, "example_title": "A drawn picture"}
 
 
 def _complete(data: Any, more: Any) -> None:
     """Add what metadata lack; results are always those that were measured now."""
     for name, value in vars(more).items():
-        if value is not None and (name == "eval_results" or not getattr(data, name, None)):
+        if name == "eval_results" or (value is not None and not getattr(data, name, None)):
             setattr(data, name, value)
 
 
@@ -193,57 +247,20 @@ def _model_facts(model: ModelFolder, repo_id: str) -> dict[str, Any]:
         "parameters": f"{model.parameters:,}",
         "classes": len(model.labels),
         "examples": ", ".join(f"*{label}*" for label in model.labels[:5]),
-        "backbone": model.config.get("backbone"),
-        "joint": model.config.get("projection_dim"),
+        "backbone": model.config.get("backbone") or model.config.get("architecture"),
+        # What the weights have; the configuration may speak of more.
+        "classifier": model.has("classifier"),
+        "joint": model.has("visual_projection") and model.config.get("projection_dim"),
+        "tower": model.has("text_tower"),
         "keywords": EXAMPLE_KEYWORDS,
         "tagging": "emotion-tagging" in model.config.get("custom_pipelines", {}),
-        "training": _training(model.run),
+        "training": origin(model),
     }
 
 
 def _own_results(model: ModelFolder) -> list[Measured]:
     """Validation metrics of the run, if there was one."""
-    return [] if model.run is None else model.run.measured(_data_name(model.run))
-
-
-def _data_name(run: TrainingRun) -> str:
-    """Name of the data set; of a folder only its own name."""
-    data = str(run.arguments.get("data", ""))
-    local = Path(data).exists() or data.startswith(".")
-    return (Path(data).resolve().name if local else name_only(data)) or "data set not recorded"
-
-
-def _training(run: TrainingRun | None) -> str:
-    """What is known of the training."""
-    if run is None:
-        return "How these weights were trained is not recorded beside them."
-    parts = [f"Data: `{_data_name(run)}`{_rows(run)}."]
-    if run.epoch is not None:
-        chosen = f"by validation `{run.arguments.get('select_on')}`"
-        parts[0] += f" Kept: epoch {run.epoch} of {run.arguments.get('epochs')}, {chosen}."
-    recipe = {k: v for k, v in run.arguments.items() if k not in _NOT_OF_THE_RECIPE}
-    cells = [[f"`{name}`", f"`{_argument(value)}`"] for name, value in recipe.items()]
-    parts.append(_table(["argument", "value"], cells))
-    if packages := run.environment.get("packages"):
-        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-        parts.append(f"Python {run.environment.get('python')}, {versions}.")
-    return "\n\n".join(parts)
-
-
-def _argument(value: Any) -> str:
-    """A value of the recipe; of a path only its name."""
-    if isinstance(value, str) and (Path(value).exists() or value.startswith(".")):
-        return Path(value).name
-    return name_only(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _rows(run: TrainingRun) -> str:
-    """Sizes of the splits, if the data set is still at hand."""
-    path = Path(str(run.arguments.get("data", ""))) / "build.json"
-    if not path.is_file():
-        return ""
-    rows: Mapping[str, int] = json.loads(path.read_text(encoding="utf-8")).get("rows", {})
-    return f" ({', '.join(f'{count:,} {split}' for split, count in rows.items())})"
+    return [] if model.run is None else model.run.measured(data_name(model.run))
 
 
 def _results(measured: Sequence[Measured]) -> str:
@@ -251,18 +268,13 @@ def _results(measured: Sequence[Measured]) -> str:
     if not measured:
         return "Not measured."
     cells = [[m.dataset, m.split, m.protocol, m.metric_label, m.text] for m in measured]
-    return _table(["data set", "split", "how", "metric", "value"], cells)
+    return table(["data set", "split", "how", "metric", "value"], cells)
 
 
 def _paper(kind: str, measured: Sequence[Measured]) -> str:
     """The table of the paper's measurements."""
-    rows = [number.row(measured) for number in PAPER[kind]]
-    return _table(["data set", "how", "metric", "paper", "this model"], map(dict.values, rows))
-
-
-def _table(header: Sequence[str], rows: Any) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    rows = [number.row(measured) for number in PAPER["emotionnet" if kind == TIMM else kind]]
+    return table(["data set", "how", "metric", "paper", "this model"], map(dict.values, rows))
 
 
 def _licence_text(license: str) -> str:

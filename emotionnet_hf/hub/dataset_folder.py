@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,14 @@ import pyarrow.parquet as pq
 from emotionnet_hf.data.built_folder import BuiltFolder, open_built
 from emotionnet_hf.data.load import is_built
 from emotionnet_hf.data.plan import split_of
-from emotionnet_hf.hub.privacy import PrivateTextError, check_publishable, is_local_path
+from emotionnet_hf.hub.json_file import read_json
+from emotionnet_hf.hub.privacy import (
+    PrivateTextError,
+    check_paths,
+    check_publishable,
+    is_local_path,
+    local_paths,
+)
 
 _PICKLE = re.compile(r"\.(pkl|pickle|npy|joblib)(\.|$)")
 _WORKERS = re.compile(r"work(er)?_?ids?", re.IGNORECASE)
@@ -80,10 +86,12 @@ def open_dataset(folder: str | Path) -> DatasetFolder:
     folder = Path(folder)
     _check_kind(folder)
     built = open_built(folder)
-    build = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    build = read_json(folder / "build.json", DatasetFolderError)
     _check_rows(built, build)
     readme = _read_text(folder, "README.md")
     _read_text(folder, "build.json")
+    check_paths(f"{folder / 'README.md'}", readme)
+    check_paths(f"{folder / 'build.json'}", build)
     _check_private(built)
     shards = sorted(f"data/{path.name}" for paths in built.files.values() for path in paths)
     others = [name for name in ("build.json", "quarantine.parquet") if (folder / name).is_file()]
@@ -158,5 +166,5 @@ def _check_paths(path: Path, columns: list[str], remedy: str) -> None:
         if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
             continue
         for text in column.unique().to_pylist():
-            if text is not None and any(map(is_local_path, str(text).split())):
+            if text is not None and (is_local_path(text) or local_paths(text)):
                 raise PrivateTextError(f"{path} holds a path of a machine ({text!r}): {remedy}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,24 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers.dynamic_module_utils import get_relative_imports
 
-from emotionnet_hf.hub.privacy import check_publishable, publishable_json
+from emotionnet_hf.hub.json_file import read_json
+from emotionnet_hf.hub.privacy import check_paths, check_publishable, publishable_json
 from emotionnet_hf.hub.results import Measured, kept_metrics
 
 TASKS = {"emotionnet": "image-classification", "textcnn": "text-classification"}
+TIMM = "timm"
+"""Kind of what ``emotionnet export timm`` wrote."""
 
+_CONVERSION, _EXPORT = "conversion.json", "timm.json"
 _INDEX = "model.safetensors.index.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".joblib")
 # What may be published: weights, what transformers reads, and exports of the model.
 _TEXTS = (".json", ".py", ".txt", ".md")
+# Their texts are words of a vocabulary, which may look like anything.
+_TOKENIZER = frozenset(
+    {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json"}
+    | {"added_tokens.json"}
+)
 _BINARIES = (".safetensors", ".onnx", ".onnx_data", ".onnx.data")
 
 
@@ -50,7 +59,8 @@ class TrainingRun:
 
     def measured(self, dataset: str) -> list[Measured]:
         """The validation metrics as numbers for a card."""
-        how = f"best of {self.arguments.get('epochs')} epochs"
+        chosen = "last" if self.arguments.get("select_on", "last") == "last" else "best"
+        how = f"{chosen} of {self.arguments.get('epochs')} epochs"
         return [
             Measured(dataset, "validation", name, value, protocol=how)
             for name, value in self.metrics.items()
@@ -64,34 +74,53 @@ class ModelFolder:
     Attributes:
         folder: The folder with ``config.json``.
         config: Its content.
-        parameters: Number of values in the weights.
+        tensors: Number of values of each tensor of the weights.
         files: What is published, as paths inside the folder; without README.md.
         left_out: What is not.
         run: The run that made it, if it is known.
+        conversion: What ``emotionnet convert`` wrote down, if it made the model.
+        export: What ``emotionnet export timm`` wrote down, if it made the model.
     """
 
     folder: Path
     config: dict[str, Any]
-    parameters: int
+    tensors: dict[str, int]
     files: tuple[str, ...]
     left_out: tuple[str, ...]
-    run: TrainingRun | None
+    run: TrainingRun | None = None
+    conversion: dict[str, Any] | None = None
+    export: dict[str, Any] | None = None
 
     @property
     def kind(self) -> str:
-        """``emotionnet`` or ``textcnn``."""
-        return str(self.config["model_type"])
+        """``emotionnet``, ``textcnn`` or ``timm``."""
+        return str(self.config.get("model_type", TIMM))
+
+    @property
+    def parameters(self) -> int:
+        """Number of values in the weights."""
+        return sum(self.tensors.values())
 
     @property
     def task(self) -> str:
         """The stock pipeline that runs it."""
-        return TASKS[self.kind]
+        if self.kind == "textcnn" or self.labels:
+            return TASKS.get(self.kind, TASKS["emotionnet"])
+        return "image-feature-extraction"
 
     @property
     def labels(self) -> list[str]:
         """Names of the classes, in the order of the logits."""
+        if self.kind == TIMM:
+            return list(self.config.get("label_names", []))
+        if self.kind == "emotionnet" and not self.has("classifier"):
+            return []
         names = self.config.get("id2label", {})
         return [names[key] for key in sorted(names, key=int)]
+
+    def has(self, part: str) -> bool:
+        """Whether the weights have a part, such as ``text_tower``, with values in it."""
+        return _has(self.tensors, part)
 
     def contents(self) -> Iterator[tuple[str, Path | bytes]]:
         """Give what is published: paths in the repository, and files or cleaned content.
@@ -110,6 +139,8 @@ class ModelFolder:
             text = path.read_text(encoding="utf-8")
             cleaned = publishable_json(text) if name.endswith(".json") else text
             check_publishable(name, cleaned, [self.folder.parent])
+            if name.rpartition("/")[2] not in _TOKENIZER and not name.endswith(".py"):
+                check_paths(name, json.loads(cleaned) if name.endswith(".json") else cleaned)
             yield name, path if cleaned == text else cleaned.encode("utf-8")
 
 
@@ -137,12 +168,34 @@ def open_model(folder: str | Path) -> ModelFolder:
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    _check_files(folder, config, names)
+    _check_pickles(folder, names)
+    tensors: dict[str, int] = {}
+    for path in _weights(folder):
+        tensors |= _sizes(path)
+    _check_files(folder, config, names, tensors)
     files = tuple(n for n in names if n.endswith((*_TEXTS, *_BINARIES)) and n != "README.md")
     left_out = tuple(name for name in names if name not in files and name != "README.md")
-    parameters = sum(map(_parameters, _weights(folder)))
     known = None if run is None else _read_run(run)
-    return ModelFolder(folder, config, parameters, files, left_out, known)
+    records = _conversion(folder), _record(folder, _EXPORT)
+    return ModelFolder(folder, config, tensors, files, left_out, known, *records)
+
+
+def _conversion(folder: Path) -> dict[str, Any] | None:
+    """What a conversion wrote down here; its auxiliary classifier lies in a folder below."""
+    above = folder.resolve()
+    places = [folder, above.parent] if above.name == "auxiliary" else [folder]
+    found = (_record(place, _CONVERSION) for place in places)
+    return next((record for record in found if record is not None), None)
+
+
+def _record(folder: Path, name: str) -> dict[str, Any] | None:
+    path = folder / name
+    return read_json(path, ModelFolderError) if path.is_file() else None
+
+
+def _has(tensors: Mapping[str, int], part: str) -> bool:
+    # A model without joint space has a projection of no rows.
+    return any(size > 0 and part in name.split(".") for name, size in tensors.items())
 
 
 def _find_run(folder: Path) -> Path | None:
@@ -163,7 +216,12 @@ def _config(folder: Path, run: Path | None) -> dict[str, Any]:
             f"{folder} holds no model (there is no config.json): give a folder that "
             "save_pretrained wrote, or the run folder of a training."
         )
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path, ModelFolderError)
+    # timm's own form; what else looks like it may be anybody's model.
+    if {"pretrained_cfg", "model_type"} & {*config} == {"pretrained_cfg"} and (
+        folder / _EXPORT
+    ).is_file():
+        return config
     if config.get("model_type") not in TASKS:
         raise ModelFolderError(
             f"{path} is of a {config.get('model_type')!r} model: cards are made for "
@@ -172,19 +230,27 @@ def _config(folder: Path, run: Path | None) -> dict[str, Any]:
     return config
 
 
-def _check_files(folder: Path, config: dict[str, Any], names: list[str]) -> None:
-    """Check that what `from_pretrained` and `pipeline` need is there, and no pickle."""
+def _check_pickles(folder: Path, names: list[str]) -> None:
     if pickles := [name for name in names if name.endswith(_PICKLES)]:
         raise ModelFolderError(
             f"{folder} holds {', '.join(pickles)}: such files can run code where they are loaded "
             "and are not published. Weights are safetensors; remove the others."
         )
-    needed = {
-        "the code for trust_remote_code": _code(folder, config),
-        "the tokenizer": {"tokenizer.json", "tokenizer_config.json"},
-    }
-    if config["model_type"] == "emotionnet":
+
+
+def _check_files(
+    folder: Path, config: dict[str, Any], names: list[str], tensors: dict[str, int]
+) -> None:
+    """Check that what `from_pretrained` and `pipeline` need is there."""
+    needed = {"the code for trust_remote_code": _code(folder, config)}
+    kind = config.get("model_type")
+    # Without word vectors there is nothing that a word could be looked up in.
+    if kind == "textcnn" or (kind == "emotionnet" and _has(tensors, "text_tower")):
+        needed["the tokenizer"] = {"tokenizer.json", "tokenizer_config.json"}
+    if kind == "emotionnet":
         needed["the image processor"] = {"preprocessor_config.json"}
+        if (folder / "preprocessor_config.json").is_file():
+            read_json(folder / "preprocessor_config.json", ModelFolderError)
     for what, files in needed.items():
         if missing := sorted(files - {*names}):
             raise ModelFolderError(
@@ -210,8 +276,8 @@ def _code(folder: Path, config: dict[str, Any]) -> set[str]:
 def _weights(folder: Path) -> list[Path]:
     """The files of weights, none of them missing."""
     if (folder / _INDEX).is_file():
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        paths = [folder / name for name in sorted({*index["weight_map"].values()})]
+        index = read_json(folder / _INDEX, ModelFolderError)
+        paths = [folder / name for name in sorted({*index.get("weight_map", {}).values()})]
     else:
         paths = [folder / "model.safetensors"]
     if missing := [path.name for path in paths if not path.is_file()]:
@@ -222,29 +288,30 @@ def _weights(folder: Path) -> list[Path]:
     return paths
 
 
-def _parameters(path: Path) -> int:
-    """Count the values of a file; its header says how long it has to be."""
+def _sizes(path: Path) -> dict[str, int]:
+    """Count the values of a file's tensors; its header says how long it has to be."""
     try:
         with safe_open(path, framework="numpy") as weights:
-            shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]
+            shapes = {name: weights.get_slice(name).get_shape() for name in weights.keys()}
     except SafetensorError as error:
         raise ModelFolderError(
             f"{path} is no whole safetensors file ({error}): copy or save it again."
         ) from error
-    return sum(math.prod(shape) for shape in shapes)
+    return {name: math.prod(shape) for name, shape in shapes.items()}
 
 
 def _read_run(folder: Path) -> TrainingRun:
     """Read what a run folder says."""
-
-    def read(name: str) -> Any:
-        path = folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-    arguments = read("arguments.json")
+    arguments = _record(folder, "arguments.json") or {}
     path = folder / "metrics.jsonl"
     # What a kill cut short has no end of line.
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-    kept = kept_metrics(map(json.loads, lines), arguments.get("select_on", "last"))
+    try:
+        records = [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise ModelFolderError(
+            f"{path} has a damaged line ({error}): copy the run folder again."
+        ) from error
+    kept = kept_metrics(records, arguments.get("select_on", "last"))
     epoch, metrics = kept or (None, {})
-    return TrainingRun(arguments, read("environment.json"), epoch, metrics)
+    return TrainingRun(arguments, _record(folder, "environment.json") or {}, epoch, metrics)

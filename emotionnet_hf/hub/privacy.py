@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 # Tokens have 34 letters and digits; a word of a vocabulary has fewer.
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{24,}")
+
+# What stands around a path in prose, in code and in a command line. A colon ends a word before a
+# path, but not in `https://x` and not in `C:\\x`.
+_BETWEEN = re.compile(r"[\s\"'`()\[\]{}=,;|]+|:(?=/(?!/)|[A-Za-z]:[\\/])")
+_AROUND_LEFT, _AROUND_RIGHT = ":*", ":*.!?"
 
 # Where transformers notes the folder that something was loaded from.
 _ORIGINS = frozenset({"_name_or_path", "name_or_path"})
@@ -42,6 +47,21 @@ def is_local_path(text: str) -> bool:
     )
 
 
+def local_paths(text: str) -> list[str]:
+    """Find the paths in a text, whatever stands around them.
+
+    Args:
+        text: Any text, such as ``cannot open '/data/x.png': gone`` or ``--data=/data/x``.
+
+    Returns:
+        Those for which ``is_local_path`` holds, in order.
+    """
+    if not any(sign in text for sign in ("/", "\\", "file:")):
+        return []
+    words = (w.lstrip(_AROUND_LEFT).rstrip(_AROUND_RIGHT) for w in _BETWEEN.split(text))
+    return [word for word in words if word and is_local_path(word)]
+
+
 def name_only(text: str) -> str:
     """Return the last part of a path; any other text as it is.
 
@@ -58,6 +78,35 @@ def name_only(text: str) -> str:
     if not is_local_path(text):
         return text
     return PureWindowsPath(text).name if "\\" in text else PurePosixPath(text).name
+
+
+def public_value(value: Any) -> Any:
+    """Put names in the place of all paths of a JSON value, however deep they lie.
+
+    Args:
+        value: Text, number, list, dictionary, None.
+
+    Returns:
+        The same without folders.
+
+    Example:
+        >>> public_value(["--data=/mnt/nfs/words", 3])
+        ['--data=words', 3]
+    """
+    if isinstance(value, dict):
+        return {public_value(key): public_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [public_value(inner) for inner in value]
+    if not isinstance(value, str) or is_local_path(value):
+        return name_only(value) if isinstance(value, str) else value
+    parts = re.split(f"({_BETWEEN.pattern})", value)
+    # Words and what lies between them take turns.
+    return "".join(_named(part) if i % 2 == 0 else part for i, part in enumerate(parts))
+
+
+def _named(word: str) -> str:
+    """A word with the name in the place of its path, if it has one."""
+    return next((word.replace(path, name_only(path)) for path in local_paths(word)), word)
 
 
 def publishable_json(content: str) -> str:
@@ -110,6 +159,34 @@ def check_publishable(name: str, text: str, folders: Sequence[Path] = ()) -> Non
                 f"{name} holds a path of this machine ({match[0]!r}): replace it by a name that "
                 "means something to others."
             )
+
+
+def check_paths(name: str, value: Any) -> None:
+    """Refuse a text, or a JSON value, that has a path of any machine.
+
+    Args:
+        name: Of the file, for the message.
+        value: The text, or what the file holds.
+
+    Raises:
+        PrivateTextError: It has one.
+    """
+    for text in _texts(value):
+        if found := [text] if is_local_path(text) else local_paths(text):
+            raise PrivateTextError(
+                f"{name} holds a path of a machine ({found[0]!r}): replace it by a name that "
+                "means something to others."
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of a JSON value, names of entries too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        for part in inner:
+            yield from _texts(part)
 
 
 def _private(folders: Sequence[Path]) -> list[str]:

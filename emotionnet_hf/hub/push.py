@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,29 +16,37 @@ from huggingface_hub.utils import (
     enable_progress_bars,
     validate_repo_id,
 )
+from tqdm.auto import tqdm
 
+from emotionnet_hf.data.splits import SPLITS
 from emotionnet_hf.hub.cards import (
     EXAMPLE_PICTURE,
     CardError,
     dataset_card,
     example_picture,
+    license_of,
     model_card,
 )
 from emotionnet_hf.hub.dataset_folder import open_dataset
 from emotionnet_hf.hub.errors import HubError, check_token, explained
 from emotionnet_hf.hub.model_folder import open_model
-from emotionnet_hf.hub.privacy import check_publishable
+from emotionnet_hf.hub.privacy import check_paths, check_publishable
 from emotionnet_hf.hub.results import read_results
 
-DEFAULT_LICENSE = "apache-2.0"
-
-# Files of an earlier push that would be read together with the new ones.
+# Files of an earlier push that would be read together with the new ones, and that are surely ours:
+# the repository may hold an adapter, code or data of others.
+_CODE = (
+    *("configuration_emotionnet", "configuration_textcnn", "modeling_emotionnet"),
+    *("modeling_strict", "modeling_textcnn", "pipeline_emotion_tagging"),
+)
 _REPLACED = {
-    "model": (
-        *("*.safetensors", "*.safetensors.index.json"),
-        *("modeling_*.py", "configuration_*.py", "pipeline_*.py"),
+    "model": re.compile(
+        r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|"
+        rf"({'|'.join(_CODE)})\.py"
     ),
-    "dataset": ("data/*.parquet", "quarantine.parquet"),
+    "dataset": re.compile(
+        rf"data/({'|'.join(SPLITS)})(-\d+)?-\d{{5,}}-of-\d{{5,}}\.parquet|quarantine\.parquet"
+    ),
 }
 # Large files that are sent, and safe on the Hub, before the next ones begin.
 _BATCH = 32
@@ -80,25 +88,27 @@ def push_model(
     *,
     results: Sequence[str | Path] = (),
     datasets: Sequence[str] = (),
-    license: str = DEFAULT_LICENSE,
+    license: str | None = None,
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
     token: str | None = None,
     progress: bool = True,
 ) -> PushReport:
-    """Publish an EmotionNet or a TextCNN with a card that says what was measured.
+    """Publish an EmotionNet, a TextCNN or a timm export with a card that says what was measured.
 
     Weights go as safetensors, with the code for ``trust_remote_code``, tokenizer and image
     processor, in one commit: whoever loads the model sees the old one or the new one. A push that
     was interrupted does not send again what has arrived.
 
     Args:
-        folder: The model's folder, or the run folder of its training.
+        folder: The model's folder, the run folder of its training, or what ``emotionnet convert``
+            or ``emotionnet export timm`` wrote.
         repo_id: The repository, as OWNER/NAME, or NAME for one of your own; made if need be.
         results: JSON files of measurements (see ``emotionnet_hf.hub.results``).
         datasets: Repositories of the data sets it was trained on.
-        license: Identifier of the licence.
+        license: Identifier of the licence; None for the one that the folder's README.md names,
+            else ``DEFAULT_LICENSE``. Of converted and exported weights it has to be said.
         private: Make the repository private; an existing public one is refused.
         revision: Branch to push to, made if need be.
         create_pr: Open a pull request instead of changing the branch.
@@ -110,17 +120,26 @@ def push_model(
 
     Raises:
         ModelFolderError: The folder is no whole model.
+        CardError: The licence is not known, or the Hub refuses the card's metadata.
         ResultsError: A file of results is none.
         PrivateTextError: A file would publish a token or a path of this machine.
         HubError: The Hub refused the push or cannot be reached.
     """
     model = open_model(folder)
     measured = [number for path in results for number in read_results(path, model.kind)]
+    # A licence that is missing is told before anything is asked of the Hub.
+    license = license_of(model, license)
     push = _Push("model", repo_id, private, revision, create_pr, token)
-    repo_id = push.begin()
-    card = model_card(model, repo_id, license=license, measured=measured, datasets=datasets)
+    card = model_card(
+        model,
+        push.begin(),
+        license=license,
+        measured=measured,
+        datasets=datasets,
+        revision=revision,
+    )
     contents = dict(model.contents())
-    if model.kind == "emotionnet":
+    if model.kind != "textcnn":
         contents[EXAMPLE_PICTURE] = example_picture()
     private_folders = [model.folder.resolve().parent]
     return push.send(contents, card, model.left_out, private_folders, progress)
@@ -207,12 +226,15 @@ class _Push:
     ) -> PushReport:
         """Make the repository and the commit."""
         check_publishable("The card", str(card), private_folders)
+        check_paths("The card", str(card))
         whole = {**contents, "README.md": str(card).encode("utf-8")}
-        additions = [CommitOperationAdd(name, content) for name, content in whole.items()]
         with explained(self.repo_id), _progress_bars(progress):
             _validate(card, self.kind)
             url = self._make_repository()
             removed = self._outdated(whole)
+            # Each is hashed here, which takes minutes for a large data set.
+            bar = tqdm(whole.items(), desc="Hash files", unit="file", disable=not progress)
+            additions = [CommitOperationAdd(name, content) for name, content in bar]
             commit = self._commit(additions, removed)
         page = commit.pr_url or url
         return PushReport(self.repo_id, page, commit.oid, len(whole), tuple(removed), left_out)
@@ -240,14 +262,7 @@ class _Push:
             self.repo_id, repo_type=self.kind, revision=self.revision or "main"
         )
         return sorted(
-            name
-            for name in there
-            if name not in whole
-            and any(
-                # A star of fnmatch stands for folders too.
-                fnmatch.fnmatch(name, pattern) and name.count("/") == pattern.count("/")
-                for pattern in _REPLACED[self.kind]
-            )
+            name for name in there if name not in whole and _REPLACED[self.kind].fullmatch(name)
         )
 
     def _commit(self, additions: list[CommitOperationAdd], removed: list[str]) -> CommitInfo:

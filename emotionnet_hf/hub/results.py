@@ -7,10 +7,13 @@ the generated sample. Evaluations write one object of this form, or several as
 
     {
         "dataset": "DeepEmotion", "split": "test", "protocol": "linear-probe",
-        "metrics": {"accuracy": 0.61} or {"accuracy": {"mean": 0.61, "sd": 0.01}}
+        "metrics": {"accuracy": 0.61} or {"accuracy": {"mean": 0.61, "sd": 0.01}},
+        "environment": {"python": "3.11.7", "packages": {"torch": "2.15.0", ...}, ...}
     }
 
-Metrics are shares, 0 to 1. What no file has is "not measured".
+with the block ``environment`` (or ``versions``) that our commands write beside what they measure:
+a file without it was written by hand, and is refused. Metrics are shares, 0 to 1; losses are no
+results. What no file has is "not measured".
 """
 
 from __future__ import annotations
@@ -93,7 +96,11 @@ class PaperNumber:
         """Cells of a card's table: what was measured in the same way, or "not measured"."""
         wanted = tuple(map(_key, (self.dataset, self.protocol, self.metric)))
         ours = [
-            m for m in measured if tuple(map(_key, (m.dataset, m.protocol, m.metric))) == wanted
+            m
+            for m in measured
+            # The paper's numbers are of test splits.
+            if _key(m.split) == "test"
+            and tuple(map(_key, (m.dataset, m.protocol, m.metric))) == wanted
         ]
         return {
             "dataset": self.dataset,
@@ -163,7 +170,7 @@ def read_results(path: str | Path, kind: str) -> list[Measured]:
         The numbers.
 
     Raises:
-        ResultsError: It is not JSON, or none of the forms above.
+        ResultsError: It is not JSON, none of the forms above, or a metric is no share.
         FileNotFoundError: There is no such file.
     """
     path = Path(path)
@@ -176,17 +183,25 @@ def read_results(path: str | Path, kind: str) -> list[Measured]:
         raise ResultsError(_unknown(path, f"{type(error).__name__}: {error}")) from error
     if not found:
         raise ResultsError(_unknown(path, "it has no numbers"))
+    for number in found:
+        if not 0 <= number.value <= 1 or not (number.spread is None or number.spread >= 0):
+            raise ResultsError(
+                f"{path} has {number.metric} = {number.text} for {number.dataset}: metrics are "
+                "shares, 0 to 1 (not percent). Measure again with a command of emotionnet_hf."
+            )
     return found
 
 
 def _unknown(path: Path, why: str) -> str:
     return (
-        f"{path} is no file of results ({why}): give what `emotionnet evaluate` or `emotionnet "
-        "quickstart` (report.json) wrote."
+        f"{path} is no file of results ({why}): give the report.json that `emotionnet quickstart` "
+        "wrote, or what a command of emotionnet_hf measured and wrote together with its "
+        "`environment`, in the form that the documentation of emotionnet_hf.hub.results shows."
     )
 
 
 def _numbers(value: Any, kind: str) -> Iterator[Measured]:
+    _check_mark(value)
     if "emotionnet" in value and "textcnn" in value:
         for truth in ("clean", "listed"):
             yield from _metrics(_SAMPLE, "test", f"against {truth} keywords", value[kind][truth])
@@ -196,6 +211,17 @@ def _numbers(value: Any, kind: str) -> Iterator[Measured]:
         yield from _metrics(*names, result["metrics"])
 
 
+def _check_mark(value: Mapping[str, Any]) -> None:
+    """Require what a command writes beside its numbers, and what nobody writes by hand."""
+    environment = value.get("environment")
+    packages = environment.get("packages") if isinstance(environment, dict) else None
+    # The quickstart's report has the check of the reloaded model in this place.
+    if not any(isinstance(m, dict) and m for m in (packages, value.get("versions"))) and not (
+        {"arguments", "seconds", "reloaded"} <= value.keys()
+    ):
+        raise ValueError("it does not say in which environment it was measured")
+
+
 def _metrics(
     dataset: str, split: str, protocol: str, metrics: Mapping[str, Any]
 ) -> Iterator[Measured]:
@@ -203,9 +229,10 @@ def _metrics(
         mean, spread = (
             (value["mean"], value.get("sd")) if isinstance(value, dict) else (value, None)
         )
-        if isinstance(mean, bool) or not isinstance(mean, int | float):
-            raise TypeError(f"{name} is {mean!r} and no number")
-        if math.isfinite(mean):
+        for number in (mean, 0.0 if spread is None else spread):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise TypeError(f"{name} is {number!r} and no number")
+        if not name.endswith("loss") and not math.isnan(mean):
             yield Measured(dataset, split, name, float(mean), spread, protocol)
 
 

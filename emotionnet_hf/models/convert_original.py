@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from emotionnet_hf import __version__
 from emotionnet_hf.emotions import AFFECTNET, EMOTIC, MIKELS, SE30K8, UBE
-from emotionnet_hf.files import whole_folder, write_json
+from emotionnet_hf.files import check_replaceable, whole_folder, write_json
 from emotionnet_hf.models.convert_image import (
     BACKBONE,
     WIDTH,
@@ -150,7 +150,7 @@ def convert_checkpoint(
             `out` exists.
         VocabularyError: The keywords of a text model are not each of them one keyword.
     """
-    _check_output(Path(checkpoint), Path(out), overwrite)
+    check_replaceable(out, _RECORD, overwrite=overwrite, source=checkpoint, error=ConversionError)
     read = read_original(checkpoint)
     kind = _kind(read)
     if kind == "text":
@@ -167,22 +167,6 @@ def convert_checkpoint(
     )
     _save(made, read, result)
     return result
-
-
-def _check_output(source: Path, out: Path, overwrite: bool) -> None:
-    """Refuse to write over anything but an earlier conversion, and only when asked to."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise ConversionError(
-            f"{out} exists; choose another folder, or overwrite it "
-            "(--overwrite, in Python overwrite=True)"
-        )
-    if not (out / _RECORD).is_file() or source.resolve().is_relative_to(out.resolve()):
-        raise ConversionError(
-            f"{out} was not made by a conversion, or holds the checkpoint; it is not overwritten. "
-            "Choose another folder"
-        )
 
 
 def _kind(read: OriginalCheckpoint) -> Kind:

@@ -54,6 +54,7 @@ def one_line(text: str) -> str:
 def test_push_model_prints_where_it_is(hub, model, tmp_path, capsys):
     results = tmp_path / "results.json"
     record = {"dataset": "SE30K8", "split": "test", "protocol": "linear-probe"}
+    record |= {"environment": {"packages": {"torch": "2.15.0"}}}
     results.write_text(json.dumps(record | {"metrics": {"accuracy": 0.5}}))
     options = ("--results", results, "--license", "mit", "--dataset", "alice/words")
     assert run("model", model, "alice/emotions", *options) == 0
@@ -88,12 +89,15 @@ def test_push_dataset_and_its_pull_request(hub, built, capsys):
 
 
 def test_errors_are_one_line(hub, model, built, monkeypatch, capsys):
+    converted = shutil.copytree(model, model.parent / "converted")
+    (converted / "conversion.json").write_text('{"kind": "two-branch"}')
     for words, said in (
         (("dataset", built, "alice/words"), "names no licence"),
         (("dataset", model, "alice/words", "--license", "mit"), "is no built data set"),
         (("model", built, "alice/emotions"), "holds no model"),
         (("model", model, "alice/emotions", "--results", model / "no.json"), "No results at"),
         (("model", model, "carol/emotions"), "may not write to carol/emotions"),
+        (("model", converted, "alice/emotions"), "--license"),
         (("model", model, "emo tions"), "cannot be the name of a repository"),
     ):
         assert run(*words) == 1

@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from emotionnet_hf.models import (
+    EmotionNetConfig,
     TextCNNConfig,
     TextCNNForSequenceClassification,
     build_image_processor,
@@ -57,5 +58,21 @@ def as_folder(checkpoint, tmp_path) -> Callable[..., Path]:
         keyword_tokenizer(KEYWORDS).save_pretrained(tmp_path / "part")
         build_image_processor("test_resnet", 32).save_pretrained(tmp_path / "part")
         return tmp_path / "part"
+
+    return make
+
+
+@pytest.fixture
+def bare_folder(tmp_path) -> Callable[..., Path]:
+    """Makes a folder as of a converted fine-tuned model: no joint space, no tokenizer."""
+
+    def make(kind) -> Path:
+        torch.manual_seed(6)
+        labels = dict(enumerate(["joy", "fear", "awe"]))
+        model = kind(EmotionNetConfig(backbone="test_resnet", projection_dim=0, id2label=labels))
+        model.classifier.weight.data.normal_(std=3.0)
+        model.save_pretrained(tmp_path / "bare")
+        build_image_processor("test_resnet", 32).save_pretrained(tmp_path / "bare")
+        return tmp_path / "bare"
 
     return make

@@ -4,7 +4,7 @@ from transformers import BertConfig
 
 from emotionnet_hf.export.model_folder import (
     ExportError,
-    check_output,
+    check_source,
     difference,
     load_model,
     load_processor,
@@ -60,20 +60,34 @@ def test_the_processor_comes_with_the_size_of_its_crop(checkpoint, tmp_path):
         load_processor(tmp_path)
 
 
-def test_only_an_earlier_export_is_overwritten(tmp_path):
-    out = tmp_path / "out"
-    check_output("model", out, "mark", overwrite=False)
-    out.mkdir()
-    check_output("model", out, "mark", overwrite=False)
-    (out / "config.json").touch()
-    with pytest.raises(ExportError, match=r"out exists; .*--overwrite"):
-        check_output("model", out, "mark", overwrite=False)
-    with pytest.raises(ExportError, match="no earlier export of this kind"):
-        check_output("model", out, "mark", overwrite=True)
-    (out / "mark").touch()
-    check_output("model", out, "mark", overwrite=True)
-    with pytest.raises(ExportError, match="holds the model"):
-        check_output(out / "model", out, "mark", overwrite=True)
+@pytest.mark.parametrize(
+    "name", ["/no/where", "./nowhere", "../nowhere", "a/b/nowhere", "no where"]
+)
+@pytest.mark.parametrize("check", [check_source, load_model])
+def test_a_missing_folder_is_said_to_be_missing(tmp_path, monkeypatch, name, check):
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    with pytest.raises(FileNotFoundError, match=f"There is no folder {name}. Give the folder of"):
+        check(name)
+
+
+def test_what_may_be_a_folder_or_a_repository_is_looked_for_as_both(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_source("runs/model")
+    # The tests have no network.
+    with pytest.raises(FileNotFoundError, match="There is no folder runs/model, and no model of"):
+        load_model("runs/model")
+
+
+def test_a_file_is_no_model(checkpoint):
+    with pytest.raises(FileNotFoundError, match=r"safetensors is a file; give the folder"):
+        load_model(checkpoint / "model.safetensors")
+
+
+def test_a_config_that_cannot_be_read_is_not_said_to_be_missing(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(OSError, match="not a valid JSON"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +98,8 @@ def test_only_an_earlier_export_is_overwritten(tmp_path):
         ([1.0], [1.0], 0.0),
         ([1.0], [float("nan")], float("inf")),
         ([1.0], [1.0, 1.0], float("inf")),
+        ([[]], [[]], 0.0),
+        ([[]], [[1.0]], float("inf")),
     ],
 )
 def test_difference_is_absolute_for_small_values_and_a_share_of_large_ones(ours, theirs, expected):

@@ -119,6 +119,41 @@ def test_a_model_with_one_branch_gives_what_it_has(as_folder, tmp_path, kind, ou
     assert list(result.files) == ["image.onnx", "text.onnx"][:files]
     assert list(result.files["image.onnx"].outputs) == outputs
     assert (result.out / "tokenizer.json").exists() == (files == 2)
+    sentence = "There is no text.onnx: the model has no text tower."
+    assert (result.summary().splitlines()[-1] == sentence) == (files == 1)
+    assert len(result.summary().splitlines()) == 2
+
+
+@pytest.mark.parametrize("kind", [EmotionNetForImageClassification, EmotionNetForPreTraining])
+def test_a_model_without_a_joint_space_has_no_place_in_it(bare_folder, tmp_path, kind):
+    """As `emotionnet convert` makes of a fine-tuned model: the projection has no rows."""
+    folder = bare_folder(kind)
+    result = export_onnx(folder, tmp_path / "out", progress=False)
+    assert list(result.files) == ["image.onnx"]
+    assert list(result.files["image.onnx"].outputs) == ["pooler_output", "logits"]
+    assert "no text.onnx" in result.summary()
+    processor = AutoImageProcessor.from_pretrained(result.out)
+    pixels = processor([picture(0), picture(1), picture(2)], return_tensors="pt")
+    model = kind.from_pretrained(folder)
+    with torch.no_grad():
+        logits = model(**pixels).logits
+        features = model.emotionnet(**pixels).pooler_output
+    given = run(result.out / "image.onnx", pixels)
+    assert close(given["logits"], logits)
+    assert close(given["pooler_output"], features)
+    assert logits.std() > 0.1
+
+
+def test_only_an_earlier_export_is_overwritten(text_folder, tmp_path):
+    folder, out = text_folder("paper"), tmp_path / "out"
+    export_onnx(folder, out, progress=False)
+    with pytest.raises(ExportError, match=r"out exists; .*--overwrite"):
+        export_onnx(folder, out, progress=False)
+    (out / "old").touch()
+    export_onnx(folder, out, overwrite=True, progress=False)
+    assert not (out / "old").exists()
+    with pytest.raises(ExportError, match=r"text is not overwritten: it has no onnx\.json"):
+        export_onnx(folder, folder, overwrite=True, progress=False)
 
 
 def test_weights_too_large_for_one_file_lie_beside_it(text_folder, tmp_path, monkeypatch):

@@ -142,18 +142,41 @@ def test_a_model_without_classifier_becomes_a_trunk(as_folder, checkpoint, tmp_p
     with torch.no_grad():
         ours = EmotionNetForPreTraining.from_pretrained(checkpoint)(pixels).pooler_output
         assert torch.equal(trunk(pixels), ours)
-    assert ModelCard.load(result.out / "README.md").data.pipeline_tag == "image-feature-extraction"
+    card = ModelCard.load(result.out / "README.md")
+    assert card.data.pipeline_tag == "image-feature-extraction"
+    assert "The image trunk of `part`, an EmotionNet." in card.text
 
 
-def test_folder_says_what_the_hub_and_a_reader_must_know(exported):
+def test_folder_says_what_the_hub_and_a_reader_must_know(exported, checkpoint):
     card = ModelCard.load(exported.out / "README.md")
     assert card.data.library_name == "timm"
     assert card.data.pipeline_tag == "image-classification"
+    assert f"The image trunk and the classifier of `{checkpoint.name}`, an EmotionNet." in card.text
+    assert str(checkpoint.parent) not in card.content
+    assert "{" not in card.text
     record = json.loads((exported.out / "timm.json").read_text())
     assert record["largest_difference"] == exported.largest_difference == 0
     # Licence, tag and sizes of timm's own weights are not ours.
     config = json.loads((exported.out / "config.json").read_text())
     assert not {"license", "tag", "test_input_size", "hf_hub_id"} & {*config["pretrained_cfg"]}
+
+
+def test_a_model_without_a_joint_space_is_exported_whole(bare_folder, tmp_path):
+    folder = bare_folder(EmotionNetForImageClassification)
+    result = export_timm(folder, tmp_path / "out")
+    model = timm.create_model(f"local-dir:{result.out}", pretrained=True).eval()
+    pixels = pixels_for(model)
+    with torch.no_grad():
+        ours = EmotionNetForImageClassification.from_pretrained(folder)(pixels).logits
+        assert torch.equal(model(pixels), ours)
+
+
+def test_a_model_is_named_by_folder_or_repository(tmp_path, monkeypatch):
+    (tmp_path / "secret" / "net").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "secret" / "net")
+    for source in (".", tmp_path / "secret" / "net", f"{tmp_path}/secret/net/"):
+        assert timm_trunk._public_name(source) == "net"
+    assert timm_trunk._public_name("someone/net") == "someone/net"
 
 
 def test_a_text_model_has_no_trunk(text_folder, tmp_path):

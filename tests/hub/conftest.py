@@ -89,6 +89,15 @@ def run_folder(model):
     return folder
 
 
+@pytest.fixture
+def timm_export(checkpoint, tmp_path):
+    """What `emotionnet export timm` makes of the tiny EmotionNet."""
+    from emotionnet_hf.export import export_timm
+
+    export_timm(checkpoint, tmp_path / "emotions-timm")
+    return tmp_path / "emotions-timm"
+
+
 @pytest.fixture(scope="session")
 def _built(tmp_path_factory):
     from emotionnet_hf.data import build_dataset

@@ -2,6 +2,7 @@ import ast
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from PIL import Image
 
 from emotionnet_hf.hub import CardError, dataset_card, model_card, open_dataset, open_model
-from emotionnet_hf.hub.cards import EXAMPLE_KEYWORDS, example_picture
+from emotionnet_hf.hub.cards import DEFAULT_LICENSE, EXAMPLE_KEYWORDS, example_picture
 from emotionnet_hf.hub.results import PAPER, Measured
 from tests.hub_server.cards import complaints
 
@@ -95,6 +96,112 @@ def test_widget_has_an_example(cards):
     assert example_picture() == example_picture()
 
 
+def test_widget_shows_the_picture_of_the_branch_that_is_pushed(model):
+    for revision, branch in ((None, "main"), ("v2", "v2"), ("refs/pr/1", "main")):
+        (example,) = card_of(model, revision=revision).data.widget
+        assert example["src"].endswith(f"/{NAME}/resolve/{branch}/example.jpg")
+
+
+def saved(model, kind, **changes):
+    """The same folder with the weights and the configuration of another class."""
+    from emotionnet_hf import models
+
+    config = models.EmotionNetConfig.from_pretrained(model)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    getattr(models, kind)(config).save_pretrained(model)
+    for path in model.glob("tokenizer*"):
+        path.unlink()
+    return model
+
+
+def test_card_promises_only_what_the_weights_have(model):
+    whole = card_of(model).text
+    for said in ("into one space of 6 dimensions", "zero-shot", "emotion-tagging", "5 emotion key"):
+        assert said in whole
+    # As `emotionnet convert` leaves a fine-tuned model, and a released one without word vectors.
+    fine_tuned = saved(model, "EmotionNetForImageClassification", projection_dim=0, vocab_size=None)
+    text = card_of(fine_tuned).text
+    for said in ("space", "zero-shot", "emotion-tagging", "word vectors", "uploaders{", "None"):
+        assert said not in text.split("## Intended use")[0]
+    assert "scores 5 classes" in text
+    assert not re.search(r"[^\n]\n{3,}", text)
+
+
+def test_card_of_a_joint_space_without_words(model):
+    folder = saved(model, "EmotionNetModel", vocab_size=None)
+    card = card_of(folder)
+    first = card.text.split("## Intended use")[0]
+    assert "into a space of 6 dimensions, whose words are not part" in first
+    assert "zero-shot" not in first
+    assert "scores" not in first
+    assert card.data.pipeline_tag == "image-feature-extraction"
+    (shown,) = code(card)
+    ast.parse(shown)
+    assert "image-classification" not in shown
+
+
+@pytest.fixture
+def converted(model):
+    record = {
+        **{"checkpoint": "best.pth.tar", "sha256": "ab" * 32, "kind": "two-branch"},
+        **{"tensors": 323, "arch": "resnet50", "epoch": 29, "emotionnet_hf": "0.1"},
+    }
+    (model / "conversion.json").write_text(json.dumps(record))
+    return model
+
+
+def test_licence_of_converted_weights_has_to_be_said(converted):
+    with pytest.raises(CardError, match=r"was converted.*their authors'.*--license"):
+        card_of(converted, license=None)
+    assert card_of(converted, license="other").data.license == "other"
+    (converted / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
+    assert card_of(converted, license=None).data.license == "mit"
+
+
+def test_card_of_a_timm_export(timm_export, checkpoint):
+    with pytest.raises(CardError, match=r"was exported.*--license"):
+        card_of(timm_export, license=None)
+    card = card_of(timm_export, license="cc-by-4.0")
+    data = card.data
+    assert (data.license, data.library_name, data.pipeline_tag) == (
+        *("cc-by-4.0", "timm"),
+        "image-classification",
+    )
+    assert data.widget[0]["src"].endswith(f"/{NAME}/resolve/main/example.jpg")
+    assert complaints(str(card), "model") == []
+    for said in (
+        *("must not be used for", "Published under `cc-by-4.0`", "emotionnet export timm"),
+        *(f"EmotionNet `{checkpoint.name}`", "not measured", "with the 5 emotion keywords"),
+    ):
+        assert said in card.text
+    (shown,) = code(card)
+    ast.parse(shown)
+    assert f'"hf-hub:{NAME}"' in shown
+    assert "REPO_ID" not in card.text
+    assert "trust_remote_code" not in card.text
+    assert not re.search(r"\{\{|\{%|None|nan\b|\n\n\n", card.text.strip())
+    # Its own README, when somebody wrote one, is kept.
+    (timm_export / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
+    assert card_of(timm_export, license=None).text.strip() == "# Mine"
+
+
+def test_licence_of_what_was_trained_here_has_a_default(run_folder):
+    assert card_of(run_folder, license=None).data.license == DEFAULT_LICENSE == "apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("rows", "category"),
+    [
+        *((0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (10**6, "1M<n<10M")),
+        *((10**7, "10M<n<100M"), (10**8, "100M<n<1B"), (10**12, "n>1T")),
+    ],
+)
+def test_size_category(built, rows, category):
+    opened = replace(open_dataset(built), build={"rows": {"train": rows}})
+    assert dataset_card(opened, "alice/words", license="mit").data.size_categories == [category]
+
+
 def test_metadata_of_a_model(cards, run_folder):
     data = cards["emotionnet"].data
     assert (data.license, data.library_name, data.language) == ("apache-2.0", "transformers", "en")
@@ -154,17 +261,42 @@ def test_sizes_come_from_the_data_set_where_it_is_at_hand(run_folder, built):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data": str(built)}))
     rows = json.loads((built / "build.json").read_text())["rows"]
     expected = ", ".join(f"{count} {split}" for split, count in rows.items())
-    assert f"Data: `{built.name}` ({expected})." in card_of(run_folder).text
+    assert f'Data: local folder "{built.name}" ({expected}).' in card_of(run_folder).text
 
 
 def test_readme_of_ones_own_is_kept_and_its_metadata_completed(run_folder, model):
     (model / "README.md").write_text("---\nlicense: mit\ntags:\n- mine\n---\n\n# Mine\n")
-    card = card_of(run_folder)
+    card = card_of(run_folder, license=None)
     assert card.text.strip() == "# Mine"
     assert (card.data.license, card.data.tags) == ("mit", ["mine"])
+    # What was said now goes before what a file says.
+    assert card_of(run_folder, license="cc-by-4.0").data.license == "cc-by-4.0"
     assert card.data.library_name == "transformers"
     assert len(card.data.eval_results) == 2
     assert complaints(str(card), "model") == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "model-index: [{name: x, results: [{task: {type: a}, dataset: {name: d, type: d}, "
+        "metrics: [{type: hit_at_1, value: 0.99}]}]}]",
+        "model-index: nonsense",
+        "eval_results: [{value: 0.99}]",
+    ],
+)
+@pytest.mark.parametrize("with_run", [True, False])
+def test_results_that_somebody_wrote_into_the_readme_do_not_survive(
+    run_folder, model, written, with_run
+):
+    (model / "README.md").write_text(f"---\nlicense: mit\n{written}\n---\n\n# Mine\n")
+    if not with_run:
+        (run_folder / "arguments.json").unlink()
+    card = card_of(model)
+    assert "0.99" not in str(card)
+    assert "nonsense" not in str(card)
+    again = ModelCard(str(card)).data.eval_results or []
+    assert sorted(r.metric_value for r in again) == ([0.25, 0.375] if with_run else [])
 
 
 def test_data_set_card_keeps_what_the_build_wrote(built):
@@ -200,7 +332,7 @@ def test_licence_that_is_no_identifier(model, license):
 
 def test_folder_of_templates_links_to_the_package():
     links = {path.name: path for path in (REPOSITORY / "model_cards").iterdir()}
-    assert {"emotionnet.md", "textcnn.md", "dataset.md", "limits.md"} <= links.keys()
+    assert {"emotionnet.md", "textcnn.md", "timm.md", "dataset.md", "limits.md"} <= links.keys()
     for name, path in links.items():
         assert path.resolve() == REPOSITORY / "emotionnet_hf" / "hub" / name
         assert path.read_text()

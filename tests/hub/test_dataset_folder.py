@@ -114,11 +114,29 @@ def test_path_inside_an_image_is_refused(built):
 
 def test_paths_in_the_quarantine_are_refused(built):
     assert open_dataset(built)
-    rewrite(built / "quarantine.parquet", "reason", "cannot open /home/me/x.png: gone")
+    rewrite(built / "quarantine.parquet", "reason", "cannot open '/home/me/x.png': gone")
     with pytest.raises(PrivateTextError, match=r"quarantine.*/home/me/x.png.*remove it"):
         open_dataset(built)
     (built / "quarantine.parquet").unlink()
     assert "quarantine.parquet" not in open_dataset(built).files
+
+
+def test_damaged_record_of_the_build_is_named(built):
+    path = built / "build.json"
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(DatasetFolderError, match=r"build\.json is no whole JSON file.*copy"):
+        open_dataset(built)
+
+
+@pytest.mark.parametrize("name", ["build.json", "README.md"])
+def test_path_of_another_machine_is_refused(built, name):
+    path = built / name
+    if name == "build.json":
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"x": "from=/mnt/nfs/words"}))
+    else:
+        path.write_text(f"{path.read_text()}\nBuilt from `/mnt/nfs/words`.\n")
+    with pytest.raises(PrivateTextError, match=rf"{name} holds a path of a machine \('/mnt/nfs/w"):
+        open_dataset(built)
 
 
 def test_path_in_the_card_is_refused(built):

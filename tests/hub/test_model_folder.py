@@ -83,6 +83,62 @@ def test_what_a_user_would_miss_is_named(model, name, what):
         open_model(model)
 
 
+def test_tokenizer_is_asked_for_only_where_the_weights_have_words(model):
+    from emotionnet_hf.models import EmotionNetConfig, EmotionNetForImageClassification
+
+    for path in model.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(ModelFolderError, match="lacks the tokenizer"):
+        open_model(model)
+    for dim in (0, 6):
+        config = EmotionNetConfig.from_pretrained(model, projection_dim=dim, vocab_size=None)
+        EmotionNetForImageClassification(config).save_pretrained(model)
+        opened = open_model(model)
+        assert not opened.has("text_tower")
+        assert opened.has("visual_projection") == (dim > 0)
+        assert opened.task == "image-classification"
+
+
+def test_record_of_a_conversion_is_found_for_its_auxiliary_classifier_too(model):
+    assert open_model(model).conversion is None
+    (model / "conversion.json").write_text('{"kind": "three-branch"}')
+    auxiliary = shutil.copytree(model, model / "auxiliary")
+    (auxiliary / "conversion.json").unlink()
+    for folder in (model, auxiliary):
+        assert open_model(folder).conversion == {"kind": "three-branch"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.json", "preprocessor_config.json", "conversion.json"),
+        *("../arguments.json", "../environment.json"),
+    ],
+)
+@pytest.mark.parametrize("content", ['{"a": ', "[]", b"\xff\xfe"])
+def test_damaged_file_is_named(model, run_folder, name, content):
+    content = content if isinstance(content, bytes) else content.encode()
+    (model / name).write_bytes(content)
+    with pytest.raises(ModelFolderError, match=rf"{name.lstrip('./')} .*copy"):
+        open_model(model)
+
+
+def test_damaged_line_of_a_run_is_named(run_folder):
+    path = run_folder / "metrics.jsonl"
+    path.write_text('{"step": \n' + path.read_text())
+    with pytest.raises(ModelFolderError, match=r"metrics.jsonl has a damaged line"):
+        open_model(run_folder)
+
+
+def test_last_epoch_is_not_called_the_best(run_folder):
+    edit(run_folder / "arguments.json", select_on="last")
+    measured = open_model(run_folder).run.measured("words")
+    assert {(m.protocol, m.metric, m.value) for m in measured} == {
+        ("last of 3 epochs", "hit_at_1", 0.75),
+        ("last of 3 epochs", "mean_average_precision", 0.30),
+    }
+
+
 def test_folders_without_a_model(model, run_folder, tmp_path):
     with pytest.raises(ModelFolderNotFoundError, match="holds no model"):
         open_model(tmp_path / "nowhere")
@@ -117,6 +173,36 @@ def test_other_paths_and_tokens_are_refused(model):
     edit(model / "tokenizer_config.json", vocab_file=None, token=f"hf_{'x' * 34}")
     with pytest.raises(PrivateTextError, match=r"tokenizer_config.json holds .* token"):
         dict(open_model(model).contents())
+
+
+def test_paths_of_other_machines_are_refused_and_words_of_a_vocabulary_are_not(model):
+    edit(model / "tokenizer_config.json", note="/s/ and </s>")
+    assert dict(open_model(model).contents())
+    for name, content in (
+        ("config.json", {"data": ["--root=/mnt/nfs/words"]}),
+        ("preprocessor_config.json", {"from": {"C:\\sets\\words": 1}}),
+        ("notes.txt", "made from '/mnt/nfs/words'."),
+    ):
+        before = (model / name).read_text() if (model / name).exists() else "fine"
+        if isinstance(content, str):
+            (model / name).write_text(content)
+        else:
+            edit(model / name, **content)
+        with pytest.raises(PrivateTextError, match=rf"{name} holds a path of a machine .*words"):
+            dict(open_model(model).contents())
+        (model / name).write_text(before)
+    assert dict(open_model(model).contents())
+
+
+def test_timm_export_is_opened_and_other_timm_models_are_not(timm_export):
+    opened = open_model(timm_export)
+    assert (opened.kind, opened.task) == ("timm", "image-classification")
+    assert opened.labels == ["joy", "fear", "awe", "calm", "nameless"]
+    assert opened.files == ("config.json", "model.safetensors", "timm.json")
+    assert dict(opened.contents()).keys() == {*opened.files}
+    (timm_export / "timm.json").unlink()
+    with pytest.raises(ModelFolderError, match="own push_to_hub"):
+        open_model(timm_export)
 
 
 def test_text_model_is_opened(textcnn):

@@ -5,9 +5,12 @@ import pytest
 
 from emotionnet_hf.hub.privacy import (
     PrivateTextError,
+    check_paths,
     check_publishable,
     is_local_path,
+    local_paths,
     name_only,
+    public_value,
     publishable_json,
 )
 
@@ -33,6 +36,39 @@ TOKEN = f"hf_{'Ab1' * 11}"
 def test_local_paths(text, local, name):
     assert is_local_path(text) == local
     assert name_only(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("cannot open '/mnt/nfs/a.png': gone", ["/mnt/nfs/a.png"]),
+        ("--data=/mnt/nfs/words --seed=1", ["/mnt/nfs/words"]),
+        ("[/mnt/a,/mnt/b]", ["/mnt/a", "/mnt/b"]),
+        ("data:/mnt/a", ["/mnt/a"]),
+        ("see (/mnt/a).", ["/mnt/a"]),
+        (r"root: C:\sets\words, D:\x", [r"C:\sets\words", r"D:\x"]),
+        ("see file:///mnt/a", ["file:///mnt/a"]),
+        ("in ~/sets", ["~/sets"]),
+        ("https://stock.example/a/1.jpg, hf://x/y and/or 2024/1689 a / b", []),
+        ("<b>bold</b> text, ./here, ../there, a:b", []),
+    ],
+)
+def test_paths_are_found_whatever_stands_around_them(text, found):
+    assert local_paths(text) == found
+    if found:
+        with pytest.raises(PrivateTextError, match="x holds a path of a machine"):
+            check_paths("x", {"a": [text]})
+        with pytest.raises(PrivateTextError, match="x holds a path of a machine"):
+            check_paths("x", {text: 1})
+    else:
+        check_paths("x", [text, {text: text}, 1, None])
+
+
+def test_values_have_names_in_the_place_of_paths():
+    value = {"a": ["--data=/mnt/nfs/words", {"b": r"C:\sets\x"}, 3, None], "c": "alice/words"}
+    assert public_value(value) == {"a": ["--data=words", {"b": "x"}, 3, None], "c": "alice/words"}
+    assert public_value("/home/my sets/words") == "words"
+    assert public_value("see /mnt/a, /mnt/a/b") == "see a, b"
 
 
 def test_origins_are_names_and_everything_else_stays():

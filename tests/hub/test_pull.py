@@ -55,6 +55,41 @@ exec(shown)
 print(json.dumps({"labels": sorted(model.config.id2label.values()), "shape": list(logits.shape)}))
 """
 
+OPEN_TIMM_EXPORT = """
+import contextlib, io, json, re, sys
+from PIL import Image
+from huggingface_hub import hf_hub_download
+from transformers import pipeline
+
+name, picture = sys.argv[1:]
+card = open(hf_hub_download(name, "README.md"), encoding="utf-8").read()
+(shown,) = re.findall(r"```python\\n(.*?)```", card, re.DOTALL)
+printed = io.StringIO()
+with contextlib.redirect_stdout(printed):
+    exec(shown)
+# As the page's widget does it: no remote code.
+found = pipeline("image-classification", model=name)(picture, top_k=5)
+print(json.dumps({"shown": eval(printed.getvalue()), "widget": [tag["label"] for tag in found]}))
+"""
+
+OPEN_REVISION = """
+import json, sys
+from datasets import load_dataset
+from transformers import AutoModelForSequenceClassification
+
+kind, name, *revisions = sys.argv[1:]
+found = []
+for revision in revisions:
+    if kind == "dataset":
+        found.append(len(load_dataset(name, revision=revision, split="train")))
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            name, revision=revision, trust_remote_code=True
+        )
+        found.append(sorted(model.config.id2label.values()))
+print(json.dumps(found))
+"""
+
 OPEN_DATA_SET = """
 import io, json, sys
 from datasets import load_dataset
@@ -140,9 +175,49 @@ def test_model_opens_everywhere_without_the_package(hub, model, checkpoint, pyth
 @pytest.mark.slow
 def test_text_model_opens_without_the_package(hub, textcnn, python):
     push_model(textcnn, "alice/text", revision="v1", progress=False)
+    config = json.loads((textcnn / "config.json").read_text())
+    labels = {"0": "joy", "1": "fear", "2": "calm"}
+    changed = {"id2label": labels, "label2id": {name: int(i) for i, name in labels.items()}}
+    (textcnn / "config.json").write_text(json.dumps(config | changed))
     push_model(textcnn, "alice/text", progress=False)
     answer = told(python(OPEN_TEXT_MODEL, package=False, arguments=["alice/text"]))
-    assert answer == {"labels": ["awe", "fear", "joy"], "shape": [1, 3]}
+    assert answer == {"labels": ["calm", "fear", "joy"], "shape": [1, 3]}
+    arguments = ["model", "alice/text", "v1", "main"]
+    found = told(python(OPEN_REVISION, package=False, arguments=arguments))
+    assert found == [["awe", "fear", "joy"], ["calm", "fear", "joy"]]
+
+
+@pytest.mark.slow
+def test_timm_export_opens_without_any_code_of_the_repository(
+    hub, timm_export, python, tmp_path, checkpoint
+):
+    push_model(timm_export, "alice/timm", license="mit", progress=False)
+    assert not [name for name in hub.paths("alice/timm") if name.endswith(".py")]
+    picture = tmp_path / "picture.jpg"
+    Image.effect_mandelbrot((90, 70), (-3, -2.5, 2, 2.5), 100).convert("RGB").save(picture)
+    answer = told(python(OPEN_TIMM_EXPORT, package=False, arguments=["alice/timm", picture]))
+    labels = json.loads((checkpoint / "config.json").read_text())["id2label"].values()
+    assert sorted(answer["widget"]) == sorted(labels)
+    assert answer["widget"] == answer["shown"]
+
+
+@pytest.mark.slow
+def test_data_set_is_pulled_by_its_revision(hub, built, tmp_path, python):
+    from emotionnet_hf.data import build_dataset
+
+    rows = json.loads((built / "build.json").read_text())["rows"]
+    push_dataset(built, "alice/words", license="mit", revision="v1", progress=False)
+    source = tmp_path / "few"
+    source.mkdir()
+    for i in range(3):
+        Image.effect_mandelbrot((40, 30 + i), (-3, -2.5, 2, 2.5), 50).save(source / f"{i}.png")
+    lines = [{"file_name": f"{i}.png", "keywords": ["joy"]} for i in range(3)]
+    (source / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    build_dataset(source, tmp_path / "fewer", validation=0.0, test=0.0, progress=False)
+    push_dataset(tmp_path / "fewer", "alice/words", license="mit", progress=False)
+    arguments = ["dataset", "alice/words", "v1", "main"]
+    found = told(python(OPEN_REVISION, package=False, arguments=arguments))
+    assert found == [rows["train"], 3]
 
 
 def test_data_set_streams_and_loads_without_the_package(hub, built, python):
@@ -242,7 +317,7 @@ def test_private_and_gated_repositories_let_their_readers_in(hub, model, tmp_pat
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("alice/gated", "gated"),
+        ("alice/locked", "gated"),
         ("alice/private", "alice/private is not a local folder|token"),
         ("alice/missing", "alice/missing is not a local folder|token"),
     ],
@@ -250,7 +325,7 @@ def test_private_and_gated_repositories_let_their_readers_in(hub, model, tmp_pat
 def test_our_commands_say_in_a_line_why_a_repository_does_not_open(
     hub, tmp_path, monkeypatch, capsys, name, said
 ):
-    hub.storage.create("model", "alice/gated").gated = True
+    hub.storage.create("model", "alice/locked").gated = True
     hub.storage.create("model", "alice/private", private=True)
     monkeypatch.setenv("HF_TOKEN", hub.OTHER)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")

@@ -52,6 +52,87 @@ def test_model_is_published_whole_in_one_commit(hub, run_folder, checkpoint):
     assert report.summary() == f"{hub.url}/alice/emotions: {count} files"
 
 
+def test_timm_export_is_published(hub, timm_export):
+    report = push_model(timm_export, "alice/timm", license="mit", progress=False)
+    expected = ["README.md", "config.json", "example.jpg", "model.safetensors", "timm.json"]
+    assert hub.paths("alice/timm") == expected
+    assert (report.left_out, report.removed) == ((), ())
+    assert ModelCard.load("alice/timm").data.library_name == "timm"
+
+
+def test_licence_of_converted_weights_is_asked_for_before_anything_else(hub, model):
+    (model / "conversion.json").write_text("{}")
+    with pytest.raises(CardError, match=r"converted.*--license"):
+        push_model(model, "alice/emotions", progress=False)
+    (model / "conversion.json").write_text('{"kind": "two-branch"}')
+    with pytest.raises(CardError, match=r"converted.*--license"):
+        push_model(model, "alice/emotions", progress=False)
+    assert not hub.requests
+    push_model(model, "alice/emotions", license="other", progress=False)
+    assert hub.read("alice/emotions", "conversion.json") == b'{"kind": "two-branch"}'
+
+
+def test_nothing_is_hashed_before_the_card_is_known_to_be_right(hub, model, monkeypatch):
+    from emotionnet_hf.hub import push as module
+
+    hashed = []
+    operation = module.CommitOperationAdd
+
+    def note(name, content):
+        hashed.append((name, sorted(hub.storage.repositories)))
+        return operation(name, content)
+
+    monkeypatch.setattr(module, "CommitOperationAdd", note)
+    with pytest.raises(CardError, match="refuses"):
+        push_model(model, "alice/emotions", license="my-own-1.0", progress=False)
+    monkeypatch.setenv("HF_TOKEN", hub.OTHER)
+    with pytest.raises(HubError, match="may not write"):
+        push_model(model, "alice/emotions", progress=False)
+    assert not hashed
+    monkeypatch.setenv("HF_TOKEN", hub.WRITE)
+    push_model(model, "alice/emotions", progress=False)
+    # The repository was there when the first was hashed.
+    assert [name for name, _ in hashed if name != ".gitattributes"]
+    assert all(repositories for _, repositories in hashed)
+
+
+def test_hashing_shows_its_progress(hub, model, capfd):
+    push_model(model, "alice/emotions", progress=True)
+    assert "Hash files" in capfd.readouterr().err
+    push_model(model, "alice/emotions", progress=False)
+    assert "Hash files" not in capfd.readouterr().err
+
+
+def test_files_of_others_stay(hub, model, built):
+    """Only what an earlier push of ours may have left is taken away."""
+    theirs = ["adapter_model.safetensors", "modeling_theirs.py", "pipeline_theirs.py", "model.py"]
+    for name in theirs:
+        (model / name).write_bytes((model / "model.safetensors").read_bytes())
+        if name.endswith(".py"):
+            (model / name).write_text("")
+    push_model(model, "alice/emotions", progress=False)
+    for name in (*theirs, "modeling_textcnn.py"):
+        (model / name).unlink(missing_ok=True)
+    assert push_model(model, "alice/emotions", progress=False).removed == ()
+    # Code of ours under its exact name does not stay beside other weights.
+    (model / "modeling_textcnn.py").write_text("")
+    push_model(model, "alice/emotions", progress=False)
+    (model / "modeling_textcnn.py").unlink()
+    report = push_model(model, "alice/emotions", progress=False)
+    assert report.removed == ("modeling_textcnn.py",)
+    assert {*theirs} <= set(hub.paths("alice/emotions"))
+    push_dataset(built, "alice/words", license="mit", progress=False)
+    api = HfApi()
+    for name in ("data/theirs.parquet", "data/extra-00000-of-00001.parquet", "more/a.parquet"):
+        api.upload_file(
+            path_or_fileobj=b"x",
+            path_in_repo=name,
+            repo_id="alice/words",
+            repo_type="dataset",
+        )
+    assert push_dataset(built, "alice/words", license="mit", progress=False).removed == ()
+
+
 def test_same_push_again_changes_and_sends_nothing(hub, model, checkpoint):
     for _ in range(2):
         push_model(model, "alice/emotions", progress=False)
@@ -230,6 +311,7 @@ def test_card_with_a_secret_is_not_sent(hub, model, run_folder):
 def test_results_reach_the_metadata(hub, run_folder, tmp_path):
     results = tmp_path / "probe.json"
     record = {"dataset": "DeepEmotion", "split": "test", "protocol": "linear-probe"}
+    record |= {"environment": {"packages": {"torch": "2.15.0"}}}
     results.write_text(json.dumps(record | {"metrics": {"accuracy": {"mean": 0.625, "sd": 0.01}}}))
     push_model(
         *(run_folder, "alice/emotions"),

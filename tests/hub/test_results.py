@@ -1,6 +1,8 @@
 import json
 import math
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +22,9 @@ from emotionnet_hf.hub.results import (
 from emotionnet_hf.training.loop import _Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+# What a command of ours would write, but for the metrics.
+MADE = {"dataset": "x", "split": "test", "versions": {"torch": "2.15.0"}}
 
 
 def epochs(*values, name="hit_at_1"):
@@ -84,12 +89,14 @@ def write(path, value):
 def test_reads_one_result_or_several(tmp_path):
     one = {"dataset": "EMOTIC-B", "split": "test", "protocol": "zero-shot", "seeds": [0, 1]}
     one["metrics"] = {"mean_average_precision": {"mean": 0.25, "sd": 0.5}, "accuracy": 1}
+    one["metrics"] |= {"loss": 2.5, "embedding_loss": 0.5}
+    marked = one | {"environment": {"packages": {"torch": "2.15.0"}}}
     expected = [
         Measured("EMOTIC-B", "test", "mean_average_precision", 0.25, 0.5, "zero-shot"),
         Measured("EMOTIC-B", "test", "accuracy", 1.0, None, "zero-shot"),
     ]
-    assert read_results(write(tmp_path / "a.json", one), "emotionnet") == expected
-    several = {"results": [one, one]}
+    assert read_results(write(tmp_path / "a.json", marked), "emotionnet") == expected
+    several = {"results": [one, one], "versions": {"torch": "2.15.0"}}
     assert read_results(write(tmp_path / "b.json", several), "emotionnet") == 2 * expected
     assert expected[0].text == "0.250 ± 0.500"
     assert expected[0].metric_label == "mAP"
@@ -111,16 +118,32 @@ def test_reads_what_the_quickstart_wrote():
     "value",
     [
         *("", "[1, 2]", "7", "{}", '{"results": []}'),
-        {"dataset": "x", "split": "test"},
-        {"dataset": "x", "split": "test", "metrics": {"accuracy": "0.9"}},
-        {"dataset": "x", "split": "test", "metrics": {"accuracy": True}},
-        {"dataset": "x", "split": "test", "metrics": {"accuracy": math.nan}},
+        {"dataset": "x", "split": "test", "versions": {"torch": "2"}},
+        MADE | {"metrics": {"accuracy": "0.9"}},
+        MADE | {"metrics": {"accuracy": True}},
+        MADE | {"metrics": {"accuracy": {"mean": 0.5, "sd": "0.1"}}},
+        MADE | {"metrics": {"accuracy": math.nan}},
+        MADE | {"metrics": {"loss": 0.5}},
+        # Right, but for the mark of a command.
+        MADE | {"metrics": {"accuracy": 0.5}, "versions": {}},
+        {"dataset": "x", "split": "test", "metrics": {"accuracy": 0.5}},
+        {"emotionnet": {}, "textcnn": {}},
         {"what": "a benchmark", "settings": {}, "noise": {}},
     ],
 )
 def test_files_that_no_command_wrote_are_refused(tmp_path, value):
-    with pytest.raises(ResultsError, match=r"a\.json is no file of results.*emotionnet evaluate"):
+    with pytest.raises(ResultsError, match=r"a\.json is no file of results") as caught:
         read_results(write(tmp_path / "a.json", value), "emotionnet")
+    # Only commands that there are.
+    for name in re.findall(r"`emotionnet ([a-z-]+)", str(caught.value)):
+        assert (REPOSITORY / "emotionnet_hf" / "cli" / f"{name.replace('-', '_')}.py").is_file()
+
+
+@pytest.mark.parametrize("value", [61.2, -0.1, math.inf, {"mean": 1.01}, {"mean": 0.5, "sd": -1}])
+def test_metrics_are_shares(tmp_path, value):
+    file = write(tmp_path / "a.json", MADE | {"metrics": {"hit_at_1": value}})
+    with pytest.raises(ResultsError, match=r"a\.json has hit_at_1 = .*shares, 0 to 1"):
+        read_results(file, "emotionnet")
 
 
 def test_missing_file_is_named(tmp_path):
@@ -140,6 +163,8 @@ def test_paper_rows_take_only_what_was_measured_in_the_same_way():
     ]
     assert row.row(others)["here"] == NOT_MEASURED == "not measured"
     assert row.row([*others, same])["here"] == "0.200"
+    # The paper's numbers are of test splits.
+    assert row.row([replace(same, split="validation")])["here"] == NOT_MEASURED
     assert row.row([])["paper"] == "0.233 (Table 6)"
 
 

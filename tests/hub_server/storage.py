@@ -49,7 +49,6 @@ class Repository:
     gated: bool = False
     readers: set[str] = field(default_factory=set)  # users that a gated repository lets in
     branches: dict[str, list[Commit]] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
     pulls: int = 0
 
     @property
@@ -57,13 +56,12 @@ class Repository:
         return self.id.partition("/")[0]
 
     def commit(self, revision):
-        """The commit of a branch, tag, pull request or object id."""
+        """The commit of a branch, pull request or object id."""
         if revision in self.branches:
             return self.branches[revision][-1]
-        wanted = self.tags.get(revision, revision)
         for commits in self.branches.values():
             for commit in commits:
-                if commit.oid == wanted:
+                if commit.oid == revision:
                     return commit
         raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 

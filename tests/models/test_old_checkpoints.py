@@ -17,10 +17,11 @@ from transformers import (
     AutoTokenizer,
 )
 
-import emotionnet_hf  # noqa: F401  (registers the classes)
+from emotionnet_hf.models import CheckpointError  # and so the classes are registered
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 NETS = sorted(CHECKPOINTS.glob("*/emotionnet"))
+CLASSIFIERS = sorted(CHECKPOINTS.glob("*/emotionnet_*"))
 TEXTS = sorted(CHECKPOINTS.glob("*/textcnn_*"))
 EMOTIONS = {0: "joy", 1: "fear", 2: "awe", 3: "calm"}
 
@@ -30,6 +31,8 @@ def called(folder: Path) -> str:
 
 
 each_net = pytest.mark.parametrize("folder", NETS, ids=called)
+each_classifier = pytest.mark.parametrize("folder", CLASSIFIERS, ids=called)
+each_processor = pytest.mark.parametrize("folder", NETS + CLASSIFIERS, ids=called)
 each_text = pytest.mark.parametrize("folder", TEXTS, ids=called)
 each = pytest.mark.parametrize("folder", NETS + TEXTS, ids=called)
 
@@ -61,11 +64,11 @@ def test_each_version_left_one_of_each_kind():
     versions = [path for path in CHECKPOINTS.iterdir() if path.is_dir() and path.name[0] != "_"]
     assert versions
     for version in versions:
-        kinds = {"emotionnet", "textcnn_paper", "textcnn_published_code"}
-        assert {path.name for path in version.iterdir()} == kinds
-        for kind in kinds:
-            files = (version / kind).iterdir()
-            assert sum(file.stat().st_size for file in files) < 100_000
+        assert {path.name for path in version.iterdir()} == {
+            *("emotionnet", "emotionnet_fine_tuned", "emotionnet_auxiliary"),
+            *("textcnn_paper", "textcnn_published_code", "textcnn_plain"),
+        }
+        assert sum(path.stat().st_size for path in version.glob("*/*")) < 250_000
 
 
 @each_net
@@ -94,7 +97,29 @@ def test_emotionnet_opens_as_each_class(folder):
     close(output.logits_per_image, (10 * cosines).tolist())
 
 
-@each_net
+@each_classifier
+def test_classifier_without_a_text_tower_gives_what_it_gave(folder):
+    pixels, values = maker().pixels(), expected(folder)
+    model = AutoModelForImageClassification.from_pretrained(folder)
+    with torch.no_grad():
+        close(model(pixels).logits, values["logits"])
+        tower = AutoModel.from_pretrained(folder)(pixels)
+    close(tower.pooler_output, values["pooler_output"])
+    assert [model.config.id2label[i] for i in range(model.config.num_labels)] == values["labels"]
+    if folder.name == "emotionnet_fine_tuned":
+        assert tower.image_embeds.shape == (2, 0)
+    else:
+        close(tower.image_embeds, values["image_embeds"])
+
+
+@each_classifier
+def test_what_a_classifier_does_not_have_is_not_made_up(folder):
+    for kind in (AutoModelForPreTraining, AutoModelForZeroShotImageClassification):
+        with pytest.raises(CheckpointError, match="text_tower"):
+            kind.from_pretrained(folder)
+
+
+@each_processor
 def test_image_processor_makes_what_it_made(folder):
     processor = AutoImageProcessor.from_pretrained(folder)
     pixels = processor(maker().picture(), return_tensors="pt")["pixel_values"][0]
@@ -122,7 +147,7 @@ def test_textcnn_opens_as_its_body(folder):
 
 def test_the_two_variants_are_told_apart():
     for folder in TEXTS:
-        published = folder.name == "textcnn_published_code"
+        published = folder.name != "textcnn_paper"
         config = AutoConfig.from_pretrained(folder)
         assert (config.pooling, config.activation, config.batch_norm) == (
             ("padded", "none", True) if published else ("masked", "relu", False)

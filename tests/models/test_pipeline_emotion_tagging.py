@@ -4,6 +4,7 @@ What it computes is tested in tests/test_pipelines.py, that it travels in test_c
 """
 
 import base64
+import struct
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.loading import images
+from emotionnet_hf.loading.images import ImageError, open_image
+from emotionnet_hf.models import pipeline_emotion_tagging
 from emotionnet_hf.models.pipeline_emotion_tagging import open_picture, read_source
 
 NOISE = np.random.default_rng(4).integers(0, 256, (12, 9, 4), dtype=np.uint8)
@@ -29,8 +32,25 @@ KINDS = {
     "CMYK.jpg": lambda: RGBA.convert("CMYK"),
     "I16.png": lambda: Image.fromarray((NOISE[..., 0].astype(np.uint16) << 8) + NOISE[..., 1]),
     "I.tiff": lambda: Image.fromarray(NOISE[..., 0].astype(np.int32) * 257),
+    "I16.tiff": lambda: Image.fromarray((NOISE[..., 0].astype(np.uint16) << 8) + NOISE[..., 1]),
+    "I16B.tiff": lambda: Image.frombytes("I;16B", (9, 6), NOISE.tobytes()[:108]),
+    # Of 32 bits, not of 16: white is 2^31 - 1.
+    "I32.tiff": lambda: Image.fromarray(NOISE[..., 0].astype(np.int32) * (2**23 + 1)),
     "F.tiff": lambda: Image.fromarray(NOISE[..., 0].astype(np.float32) / 255),
 }
+GREY = NOISE[..., 0].astype(np.float32)
+# What the package refuses, and its reason.
+REFUSED = {
+    "above 1.tiff": (lambda: Image.fromarray(GREY), "floating-point grey values above 1"),
+    "below 0.tiff": (lambda: Image.fromarray(GREY / 255 - 0.1), "grey values below zero or not"),
+    "nan.tiff": (
+        lambda: Image.fromarray(GREY * np.float32("nan")),
+        "grey values below zero or not",
+    ),
+    "I.tiff": (lambda: Image.fromarray(-GREY.astype(np.int32)), "grey values below zero or not"),
+}
+# What Pillow opens, or starts a program to open, and neither of us.
+OTHER_FORMATS = ["a.eps", "a.pcx", "a.tga", "a.ico", "a.pdf"]
 
 
 @pytest.fixture(params=KINDS)
@@ -45,6 +65,72 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 
 def test_every_kind_of_picture_looks_as_in_training(path):
     assert same(open_picture(path, None), open_image(path))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_grey_without_a_meaning_is_refused_for_the_reason_of_the_package(tmp_path, name):
+    make, reason = REFUSED[name]
+    make().save(tmp_path / name)
+    for opens in (open_image, lambda path: open_picture(path, None)):
+        with pytest.raises(ValueError, match=reason):
+            opens(tmp_path / name)
+
+
+def test_formats_and_limits_are_those_of_the_package():
+    assert pipeline_emotion_tagging.FORMATS == images.FORMATS
+    assert pipeline_emotion_tagging.MAX_PIXELS == images.MAX_PIXELS
+
+
+@pytest.mark.parametrize("name", OTHER_FORMATS)
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_other_formats_are_not_even_looked_into(tmp_path, monkeypatch, name, as_bytes):
+    RGBA.convert("RGB").save(tmp_path / name)
+    # As .png, so that the name tells nothing.
+    path = (tmp_path / name).rename(tmp_path / "a.png")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *words: pytest.fail("started"))
+    with pytest.raises(ImageError, match="not an image"):
+        open_image(path)
+    with pytest.raises(UnidentifiedImageError):
+        open_picture(path.read_bytes() if as_bytes else path, None)
+
+
+@pytest.mark.parametrize("kind", ["RGB.png", "RGB.jpg", "RGBA.webp", "F.tiff"])
+def test_a_truncated_file_is_refused(tmp_path, kind):
+    KINDS[kind]().resize((64, 64)).save(tmp_path / kind)
+    data = (tmp_path / kind).read_bytes()
+    data = data[: len(data) * 2 // 3]
+    with pytest.raises(ImageError):
+        open_image(data)
+    with pytest.raises((OSError, SyntaxError)):
+        open_picture(data, None)
+
+
+@pytest.mark.parametrize("limit", [107, 53, 10])
+def test_too_many_pixels_are_refused_by_the_header(tmp_path, monkeypatch, limit):
+    RGBA.save(tmp_path / "a.png")
+    monkeypatch.setattr(pipeline_emotion_tagging, "MAX_PIXELS", 108)
+    open_picture(tmp_path / "a.png", None)
+    monkeypatch.setattr(pipeline_emotion_tagging, "MAX_PIXELS", limit)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda image: pytest.fail("read"))
+    with pytest.raises(ValueError, match=f"too large: 9x12 pixels .limit {limit}"):
+        open_picture(tmp_path / "a.png", None)
+
+
+def test_what_pillow_takes_for_a_bomb_is_too_large_like_the_rest(tmp_path, monkeypatch):
+    RGBA.save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 53)
+    with pytest.raises(ValueError, match=r"too large: .*108 pixels"):
+        open_picture(tmp_path / "a.png", None)
+
+
+@pytest.mark.parametrize("error", [SyntaxError, struct.error, KeyError])
+def test_a_damaged_exif_block_does_not_matter(tmp_path, monkeypatch, error):
+    def damaged(image):
+        raise error("damaged")
+
+    RGBA.convert("RGB").save(tmp_path / "a.jpg")
+    monkeypatch.setattr(Image.Image, "getexif", damaged)
+    assert same(open_picture(tmp_path / "a.jpg", None), open_image(tmp_path / "a.jpg"))
 
 
 def test_transparent_colour_of_a_palette_is_white(tmp_path):
@@ -77,15 +163,30 @@ def test_all_sources_give_the_same_picture(tmp_path):
         assert all(same(open_picture(source, None), expected) for source in sources)
 
 
-def test_a_url_is_fetched(tmp_path):
+@pytest.fixture
+def url(tmp_path):
+    """Address of a picture, from a server of this machine."""
     RGBA.save(tmp_path / "a.png")
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     handler.func.log_message = lambda *words: None
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/a.png"
-        assert same(open_picture(url, 5), open_image(tmp_path / "a.png"))
+        yield f"http://127.0.0.1:{server.server_port}/a.png"
         server.shutdown()
+
+
+def test_a_url_is_fetched(url, tmp_path):
+    assert same(open_picture(url, 5), open_image(tmp_path / "a.png"))
+
+
+def test_a_url_is_not_read_without_end(url, tmp_path, monkeypatch):
+    assert pipeline_emotion_tagging.MAX_DOWNLOAD == 256 * 2**20
+    size = (tmp_path / "a.png").stat().st_size
+    monkeypatch.setattr(pipeline_emotion_tagging, "MAX_DOWNLOAD", size)
+    assert same(open_picture(url, 5), open_image(tmp_path / "a.png"))
+    monkeypatch.setattr(pipeline_emotion_tagging, "MAX_DOWNLOAD", size - 1)
+    with pytest.raises(ValueError, match=f"too large: more than {size - 1} bytes"):
+        open_picture(url, 5)
 
 
 def test_what_is_no_picture_is_an_error(tmp_path):
