@@ -296,11 +296,15 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, script: str) -> None:
+        answer = None
         for _ in range(200):
-            if self.run(f"Boolean({script})"):
-                return
+            try:
+                if self.run(f"Boolean({script})"):
+                    return
+            except AssertionError as error:  # one page is going, the other not yet there
+                answer = error
             time.sleep(0.05)
-        raise AssertionError(f"never true: {script}")
+        raise AssertionError(f"never true: {script} ({answer})")
 
     def press(self, *keys: str) -> None:
         for key in keys:
