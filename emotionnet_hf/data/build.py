@@ -4,6 +4,7 @@
         README.md            card with the features; `load_dataset(out)` needs nothing else
         data/{split}-{i}-of-{n}.parquet
         data/train-{percent}-{i}-of-{n}.parquet   where there are subsets (Table 5)
+        text/{split}.parquet of SE30K8: the text split, without pictures
         quarantine.parquet   rows that could not be used, with reasons
         build.json           arguments, counts, versions
 
@@ -52,6 +53,7 @@ from emotionnet_hf.files import check_replaceable, put_back, whole_file, write_j
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.loading.release import Rejected
+from emotionnet_hf.loading.schema import se30k8_features
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +165,7 @@ def build_dataset(
     out = Path(out).resolve()
     threads = (os.cpu_count() or 1) if num_threads is None else num_threads
     # A build that was killed between the two renames left the old data set there.
-    put_back(_replaced(out), out)
+    put_back(out.with_name(f".{out.name}.replaced"), out)
     check_replaceable(
         out, "build.json", overwrite=overwrite, source=Path(source), error=OutputExistsError
     )
@@ -338,16 +340,21 @@ class _Build:
         for path in (self.dataset / "data").iterdir():
             if path.name.partition("-of-")[0].rpartition("-")[0] not in parts:
                 path.unlink()  # a part of which no picture was usable
-        card = dataset_card(self.out.name, self.features, parts, len(quarantine), self.source)
+        card = dataset_card(
+            self.out.name,
+            self.features,
+            parts,
+            len(quarantine),
+            self.source,
+            self._write_text(),
+        )
         write_text(self.dataset / "README.md", card)
         columns = {
             "row": pa.array([item.row for item in quarantine], pa.int64()),
             "file_name": pa.array([item.file_name for item in quarantine], pa.string()),
             "reason": pa.array([item.reason for item in quarantine], pa.string()),
         }
-        target = self.dataset / "quarantine.parquet"
-        with whole_file(target, self.notes / "unfinished.parquet") as file:
-            pq.write_table(pa.table(columns), file)
+        self._write_table(pa.table(columns), self.dataset / "quarantine.parquet")
         write_json(
             self.dataset / "build.json",
             {
@@ -363,8 +370,24 @@ class _Build:
             },
         )
 
+    def _write_text(self) -> dict[str, ShardResult]:
+        """Write the configuration without pictures, if there is one: small, so whole each time."""
+        written = {}
+        schema = se30k8_features(self.settings.emotions, pictures=False).arrow_schema
+        for split, rows in self.source.text_rows(self.settings.emotions).items():
+            table = pa.Table.from_pylist(rows, schema=schema)
+            path = self.dataset / "text" / f"{split}.parquet"
+            path.parent.mkdir(exist_ok=True)
+            self._write_table(table, path)
+            written[split] = ShardResult(len(rows), 0, 0, table.nbytes, path.stat().st_size)
+        return written
+
+    def _write_table(self, table: pa.Table, path: Path) -> None:
+        with whole_file(path, self.notes / "unfinished.parquet") as file:
+            pq.write_table(table, file)
+
     def _move_into_place(self) -> None:
-        replaced = _replaced(self.out)
+        replaced = self.out.with_name(f".{self.out.name}.replaced")
         if self.out.exists():
             # A folder cannot replace a filled one in a single step: move the old one aside first.
             shutil.rmtree(replaced, ignore_errors=True)
@@ -372,8 +395,3 @@ class _Build:
         os.replace(self.dataset, self.out)
         shutil.rmtree(replaced, ignore_errors=True)
         shutil.rmtree(self.building, ignore_errors=True)
-
-
-def _replaced(out: Path) -> Path:
-    """Where the old data set lies between the two renames of an exchange."""
-    return out.with_name(f".{out.name}.replaced")

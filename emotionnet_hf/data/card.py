@@ -45,6 +45,7 @@ Rows that could not be used ({quarantined}) are in `quarantine.parquet` with the
 `build.json` has the arguments and the counts. The rights to the pictures are their owners'.
 """
 
+_OF_PICTURES = ("image", "phash", "people", "faces")
 _COLUMNS = {
     "people": "number of people seen, if known",
     "faces": "number of faces seen, if known",
@@ -63,6 +64,7 @@ def dataset_card(
     parts: Mapping[str, ShardResult],
     quarantined: int,
     source: Source,
+    text: Mapping[str, ShardResult] | None = None,
 ) -> str:
     """README.md of a built data set.
 
@@ -76,15 +78,18 @@ def dataset_card(
         parts: What was written to each part, in order (see `plan.parts`); none of them empty.
         quarantined: Number of rows in quarantine.
         source: What the data set was built from.
+        text: What was written to each split of the configuration `text`, without pictures.
 
     Returns:
         The text.
     """
     body = _body(name, features, parts, quarantined, source)
-    return f"---\n{_header(features, parts)}\n---\n\n{body}"
+    return f"---\n{_header(features, parts, text or {})}\n---\n\n{body}"
 
 
-def _header(features: Features, parts: Mapping[str, ShardResult]) -> DatasetCardData:
+def _header(
+    features: Features, parts: Mapping[str, ShardResult], text: Mapping[str, ShardResult]
+) -> DatasetCardData:
     data = DatasetCardData(
         task_categories=["image-classification", "zero-shot-image-classification"],
         tags=["emotion", "visual-emotion-recognition", "keywords", "weak-labels"],
@@ -95,16 +100,19 @@ def _header(features: Features, parts: Mapping[str, ShardResult]) -> DatasetCard
         for name, (columns, chosen) in configurations.items()
         if "keyword_ids" not in columns
     }
-    DatasetInfosDict(infos).to_dataset_card_data(data)
-    MetadataConfigs(
-        {
-            name: {
-                "data_files": _files(chosen),
-                **({} if set(columns) == set(features) else {"columns": columns}),
-            }
-            for name, (columns, chosen) in configurations.items()
+    files = {
+        name: {
+            "data_files": _files(chosen),
+            **({} if set(columns) == set(features) else {"columns": columns}),
         }
-    ).to_dataset_card_data(data)
+        for name, (columns, chosen) in configurations.items()
+    }
+    if text:
+        columns = [c for c in configurations["default"][0] if c not in _OF_PICTURES]
+        infos["text"] = _info(Features({column: features[column] for column in columns}), text)
+        files["text"] = {"data_files": [{"split": s, "path": f"text/{s}.parquet"} for s in text]}
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    MetadataConfigs(files).to_dataset_card_data(data)
     return data
 
 

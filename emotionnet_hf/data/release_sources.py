@@ -28,7 +28,13 @@ from emotionnet_hf.loading.release import (
 )
 from emotionnet_hf.loading.schema import se30k8_features, stockemotion_features
 from emotionnet_hf.loading.se30k8_rows import SPLITS as SE30K8_SPLITS
-from emotionnet_hf.loading.se30k8_rows import WORKERS, SE30K8Release, evaluation_splits
+from emotionnet_hf.loading.se30k8_rows import (
+    WORKERS,
+    SE30K8Release,
+    SE30K8Row,
+    evaluation_splits,
+    text_splits,
+)
 from emotionnet_hf.loading.stockemotion_rows import StockEmotionRelease, annotation_lists
 
 # What else lies there, such as the journal of a fetch, is no picture.
@@ -157,6 +163,24 @@ class SE30K8Source(Source):
             yield _record(finder, row, splits[row.cid], columns)
         told = {cid for row in rows if isinstance(row, Rejected) for cid in _ids(row.file_name)}
         yield from unannotated(self.folder, set(labels) | told)
+
+    def text_rows(self, emotions: Vocabulary) -> dict[str, list[dict[str, Any]]]:
+        """Rows of the published text split; a row needs a keyword and no picture."""
+        rows = [r for r in self.release.rows() if isinstance(r, SE30K8Row) and r.keywords]
+        splits = text_splits([row.cid for row in rows])
+        found: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
+        for row in rows:
+            values = {
+                "image_id": str(row.cid),
+                "keywords": row.keywords,
+                "emotion_keywords": emotions.encode(row.keywords),
+                "source": row.url,
+                "annotations": row.annotations,
+                "votes": row.votes,
+                "label": row.label,
+            }
+            found[splits[row.cid]].append(values)
+        return {split: values for split, values in found.items() if values}
 
     def features(
         self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool

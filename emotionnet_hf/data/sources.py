@@ -116,6 +116,10 @@ class Source(ABC):
     def __iter__(self) -> Iterator[Record | Rejected]:
         """Read the rows."""
 
+    def text_rows(self, emotions: Vocabulary) -> dict[str, list[dict[str, Any]]]:
+        """Rows, by split, of a configuration `text` without pictures, where there is one."""
+        return {}
+
     def features(
         self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
     ) -> Features:

@@ -122,6 +122,14 @@ def test_se30k8(se30k8_release, load, tmp_path):
     for split, rows in whole.items():
         assert opened[split].features == rows.features
         assert opened[split].remove_columns("image")[:] == rows.remove_columns("image")[:]
+    text = load("text", folder=out)
+    wanted = load_release("se30k8", "text", data_dir=se30k8_release, cache_dir=tmp_path / "release")
+    assert {name: split.num_rows for name, split in text.items()} == {"train": 54, "test": 6}
+    for split, rows in wanted.items():
+        assert text[split].features == rows.features
+        assert text[split][:] == rows[:]
+    streamed = load("text", folder=out, split="test", streaming=True)
+    assert [row["image_id"] for row in streamed] == text["test"]["image_id"]
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "five workers" in card
     assert "depends only on a hash" not in card
