@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+
+class DiskFullError(OSError):
+    """No space left; what is finished is kept and the work can go on."""
+
+
+@contextmanager
+def explained_full_disk(kept: Path) -> Iterator[None]:
+    """Say what a full disk means for work that can be resumed.
+
+    Args:
+        kept: Where what is finished lies.
+
+    Raises:
+        DiskFullError: No space left, be it a file or SQLite that says so.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, OSError):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else:
+            full = "disk is full" in str(error)
+        if not full:
+            raise
+        raise DiskFullError(
+            getattr(error, "errno", errno.ENOSPC),
+            f"the disk is full. What is finished is kept in {kept}; free some space and start the "
+            "same command again, and it goes on from there",
+        ) from error
 
 
 @contextmanager

@@ -15,15 +15,12 @@ same arguments on the same files, and ends with the same bytes.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -49,7 +46,14 @@ from emotionnet_hf.data.sources import Source
 from emotionnet_hf.data.splits import PAPER_TEST_SHARE, PAPER_VALIDATION_SHARE, check_shares
 from emotionnet_hf.data.writing import ShardResult, ShardWriter
 from emotionnet_hf.emotions import default_vocabulary
-from emotionnet_hf.files import check_replaceable, put_back, whole_file, write_json, write_text
+from emotionnet_hf.files import (
+    check_replaceable,
+    explained_full_disk,
+    put_back,
+    whole_file,
+    write_json,
+    write_text,
+)
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.loading.release import Rejected
@@ -63,10 +67,6 @@ _LIBRARIES = ("datasets", "imagehash", "numpy", "pillow", "pyarrow")
 
 class OutputExistsError(BuildError, FileExistsError):
     """The output folder exists already."""
-
-
-class DiskFullError(OSError):
-    """No space left; what is finished is kept and the build can go on."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def build_dataset(
     _check(settings, threads)
     additions = Additions.read(duplicates=duplicates, counts=counts, basic8=basic8)
     building = out.with_name(f"{out.name}.building")
-    with _explained_full_disk(building):
+    with explained_full_disk(building):
         return _Build(opened, out, building, settings, additions).run(threads, progress)
 
 
@@ -202,20 +202,6 @@ def _check(settings: BuildSettings, threads: int) -> None:
         check_shares(settings.validation, settings.test)
     except ValueError as error:
         raise BuildError(str(error)) from error
-
-
-@contextmanager
-def _explained_full_disk(building: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFullError(
-            error.errno,
-            f"the disk is full. Finished shards are kept in {building}; free some space and start "
-            "the same build again, and it goes on from there",
-        ) from error
 
 
 class _Build:

@@ -15,12 +15,9 @@ build that is given the file (see `dropped`) leaves out what is not kept.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +26,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emotionnet_hf.data.build import DiskFullError
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.dropped import DUPLICATES_SCHEMA, DuplicatesError, is_duplicates
 from emotionnet_hf.data.picture_hashes import PictureHasher, stored_hashes
@@ -43,7 +39,7 @@ from emotionnet_hf.dedup import (
     check_rule,
     near_duplicates,
 )
-from emotionnet_hf.files import whole_file
+from emotionnet_hf.files import explained_full_disk, whole_file
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.phash import hashes_from_hex
 
@@ -145,7 +141,7 @@ def find_duplicates(
     _check(max_pixels=max_pixels, rows_per_part=rows_per_part, num_threads=threads)
     _check_output(out, overwrite)
     hasher = PictureHasher(out.with_name(f"{out.name}.hashing"), max_pixels, rows_per_part, threads)
-    with _explained_full_disk(hasher.parts):
+    with explained_full_disk(hasher.parts):
         if _is_built(folder):
             table, resumed = stored_hashes(open_built(folder)), 0
         else:
@@ -193,20 +189,6 @@ def _check_output(out: Path, overwrite: bool) -> None:
 def _is_built(folder: Path) -> bool:
     has_metadata = any((folder / name).is_file() for name in METADATA_FILES)
     return not has_metadata and any((folder / "data").glob("*.parquet"))
-
-
-@contextmanager
-def _explained_full_disk(parts: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFullError(
-            error.errno,
-            f"the disk is full. Finished hashes are kept in {parts}; free some space and start the "
-            "same command again, and it goes on from there",
-        ) from error
 
 
 def _grouped(

@@ -17,7 +17,8 @@ from datasets import load_dataset
 from PIL import Image
 
 from emotionnet_hf.data import build, build_dataset, emotion_vocabulary, open_image
-from emotionnet_hf.data.build import BuildError, DiskFullError, OutputExistsError
+from emotionnet_hf.data.build import BuildError, OutputExistsError
+from emotionnet_hf.files import DiskFullError
 from emotionnet_hf.keywords import Vocabulary
 
 REPOSITORY = Path(__file__).resolve().parents[2]

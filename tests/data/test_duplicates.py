@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from emotionnet_hf.data import build_dataset, picture_hashes
-from emotionnet_hf.data.build import DiskFullError
 from emotionnet_hf.data.dropped import DUPLICATES_SCHEMA, DuplicatesError, read_dropped
 from emotionnet_hf.data.duplicates import DuplicatesExistError, find_duplicates
 from emotionnet_hf.data.sources import SourceError
 from emotionnet_hf.dedup import DedupError
+from emotionnet_hf.files import DiskFullError
 from emotionnet_hf.keywords import Vocabulary
 
 REPOSITORY = Path(__file__).resolve().parents[2]

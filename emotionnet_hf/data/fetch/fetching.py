@@ -14,11 +14,9 @@ time-out, a busy host).
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import os
 import shutil
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,7 +27,6 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from emotionnet_hf.data.build import DiskFullError
 from emotionnet_hf.data.fetch.journal import Journal, read_journal
 from emotionnet_hf.data.fetch.running import Run
 from emotionnet_hf.data.fetch.settings import USER_AGENT, FetchSettings
@@ -43,7 +40,7 @@ from emotionnet_hf.data.fetch.url_list import (
 )
 from emotionnet_hf.data.fetch.worklist import Failed, Worklist
 from emotionnet_hf.data.plan import reason_kind, told
-from emotionnet_hf.files import whole_file
+from emotionnet_hf.files import explained_full_disk, whole_file
 from emotionnet_hf.loading.images import MAX_PIXELS
 
 
@@ -175,7 +172,7 @@ def fetch_images(
     )
     threads = max(1, (os.cpu_count() or 1) if num_threads is None else num_threads)
     out = Path(out)
-    with _explained_full_disk(out):
+    with explained_full_disk(out):
         return _fetch(urls, out, settings, retry_failed, threads, progress)
 
 
@@ -230,24 +227,6 @@ def _write_failures(out: Path, scratch: Path, work: Worklist) -> tuple[Counter[s
             retry += failed.retry
         text.detach()
     return reasons, retry
-
-
-@contextmanager
-def _explained_full_disk(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.OperationalError) as error:
-        if isinstance(error, OSError):
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        else:
-            full = "disk is full" in str(error)
-        if not full:
-            raise
-        raise DiskFullError(
-            errno.ENOSPC,
-            f"the disk is full. What was fetched is kept in {out}; free some space and start the "
-            "same call again, and it goes on from there",
-        ) from error
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from emotionnet_hf.data.build import DiskFullError
-from emotionnet_hf.data.fetch import FetchError, UrlListError, fetch_images, fetching, storing
+from emotionnet_hf.data.fetch import FetchError, UrlListError, fetch_images, storing
 from emotionnet_hf.data.fetch import journal as journal_module
+from emotionnet_hf.files import DiskFullError, explained_full_disk
 
 
 def journal(out: Path) -> list[dict]:
@@ -257,9 +257,9 @@ def test_full_disk_is_one_error_and_the_run_goes_on_later(server, fetch, tmp_pat
 
 
 def test_full_disk_is_told_from_other_errors(tmp_path):
-    with pytest.raises(DiskFullError), fetching._explained_full_disk(tmp_path):
+    with pytest.raises(DiskFullError), explained_full_disk(tmp_path):
         raise sqlite3.OperationalError("database or disk is full")
-    with pytest.raises(PermissionError), fetching._explained_full_disk(tmp_path):
+    with pytest.raises(PermissionError), explained_full_disk(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied", "/disk is full/a.jpg")
 
 
