@@ -20,10 +20,10 @@ import torch
 from transformers import AutoImageProcessor
 
 from benchmarks import real_keywords as real
+from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
 from emotionnet_hf.models import EmotionNetForPreTraining
-from emotionnet_hf.training.backbones import load_backbone
-from emotionnet_hf.training.run_folder import environment
+from emotionnet_hf.models.backbones import load_backbone
 
 State = dict[str, torch.Tensor]
 RUNS = ("labelled, 1e-3", "labelled, 1e-4")

@@ -41,14 +41,14 @@ from transformers import AutoImageProcessor
 
 from emotionnet_hf import training
 from emotionnet_hf.data import build_dataset
+from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation import Features, extract_features
 from emotionnet_hf.evaluation.clean_labels import listed_labels
 from emotionnet_hf.files import write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.metrics import hit_at_k, mean_average_precision
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetForPreTraining, build_image_processor
-from emotionnet_hf.training.backbones import load_backbone
-from emotionnet_hf.training.run_folder import environment
+from emotionnet_hf.models.backbones import load_backbone
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -1,12 +1,12 @@
 """Training TextCNN and EmotionNet on Accelerate."""
 
+from emotionnet_hf.models.backbones import BackboneWeightsError
 from emotionnet_hf.training.arguments import (
     EmotionNetArguments,
     RecipeError,
     TextCNNArguments,
     parse_recipe,
 )
-from emotionnet_hf.training.backbones import BackboneWeightsError
 from emotionnet_hf.training.emotionnet import train_emotionnet
 from emotionnet_hf.training.loop import TrainingError
 from emotionnet_hf.training.textcnn import train_textcnn

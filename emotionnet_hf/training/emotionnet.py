@@ -35,8 +35,8 @@ from emotionnet_hf.models import (
     TextCNNForSequenceClassification,
     build_image_processor,
 )
+from emotionnet_hf.models.backbones import load_backbone
 from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError
-from emotionnet_hf.training.backbones import load_backbone
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.data import load_splits
 from emotionnet_hf.training.loop import Batch, fit

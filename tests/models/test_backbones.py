@@ -3,7 +3,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from emotionnet_hf.training.backbones import BackboneWeightsError, load_backbone
+from emotionnet_hf.models.backbones import BackboneWeightsError, load_backbone
 
 CHOICES = r"'pretrained'.*\.safetensors file.*'none'"
 NAMES = ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"]

@@ -1,0 +1,313 @@
+"""Image encoders: EmotionNet and what it is compared with, behind one call.
+
+A probe, an index or a table of features asks only for vectors of pictures. Here an EmotionNet, any
+model of transformers (CLIP, SigLIP, DINOv2, ViT, ResNet, ...) and any of timm give them, each with
+the preprocessing that its authors ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import timm
+import torch
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+from torch import nn
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+
+from emotionnet_hf.models.backbones import load_backbone
+from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
+from emotionnet_hf.models.modeling_emotionnet import EmotionNetForPreTraining, EmotionNetModel
+
+FEATURES, JOINT = "features", "joint"
+"""Names of the spaces: visual features, and the joint space of images and words."""
+
+TIMM = "timm:"
+
+_SPELLINGS = (
+    "Give the folder of a model, a repository on the Hub (OWNER/NAME), timm:NAME for timm's "
+    "pretrained weights, or timm:NAME=FILE.safetensors for weights of your own."
+)
+
+
+class EncoderError(ValueError):
+    """A model that gives no image features; the message says what may be given instead."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen image model.
+
+    Attributes:
+        name: As it was asked for.
+        kind: ``emotionnet``, ``timm``, or the model type of transformers, such as ``clip``.
+        model: From ``pixel_values``, float (B, 3, H, W), to ``{space: float (B, D)}``; in
+            evaluation mode.
+        preprocess: From RGB pictures to ``pixel_values``, float32 (B, 3, H, W), on the CPU.
+        dims: Size of each space that the model gives: ``features`` (EmotionNet: 2048-d for
+            ResNet-50), and ``joint`` for an EmotionNet (300-d in the paper).
+        size: Height and width of the crop, in pixels.
+        mean: Of the normalisation, for pixels in [0, 1]; three numbers.
+        std: Of the normalisation.
+        text: From keywords to vectors, float32 (T, D), in ``text_space``; rows of zeros for what
+            it does not know. None for a model without words.
+        text_space: The space that words share with pictures; None without words.
+    """
+
+    name: str
+    kind: str
+    model: nn.Module
+    preprocess: Callable[[Sequence[Image.Image]], torch.Tensor]
+    dims: dict[str, int]
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    text: Callable[[Sequence[str]], np.ndarray] | None = None
+    text_space: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image.Image]) -> dict[str, np.ndarray]:
+        """Encode one batch of pictures.
+
+        Args:
+            images: RGB, at least one.
+
+        Returns:
+            Float32, (B, D), for each space of `dims`.
+        """
+        pixels = self.preprocess(images).to(self.device)
+        return {name: x.float().cpu().numpy() for name, x in self.model(pixels).items()}
+
+
+def open_encoder(name: str | Path, device: str | torch.device | None = None) -> Encoder:
+    """Open a model for its image features.
+
+    Args:
+        name: Folder or Hub repository of an EmotionNet or of any image model of transformers;
+            ``timm:NAME`` (downloads timm's pretrained weights); ``timm:NAME=FILE.safetensors``;
+            ``timm:NAME=none`` (random weights, as a lower bound).
+        device: Where to put it; a GPU where there is one if None.
+
+    Returns:
+        The encoder, frozen, in evaluation mode, in float32.
+
+    Raises:
+        EncoderError: It is no image model, or cannot be had.
+        BackboneWeightsError: timm's weights cannot be had or do not fit.
+        CheckpointError: The weights of an EmotionNet do not fit.
+    """
+    name = str(name)
+    if name.startswith(TIMM):
+        encoder = _timm_encoder(name)
+    else:
+        config = _read_config(name)
+        if isinstance(config, EmotionNetConfig):
+            encoder = _emotionnet_encoder(name, config)
+        else:
+            encoder = _transformers_encoder(name, config)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    encoder.model.requires_grad_(False).eval().to(device)
+    return encoder
+
+
+class _EmotionNetSpaces(nn.Module):
+    """Gives both spaces of an EmotionNet."""
+
+    def __init__(self, model: EmotionNetModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
+        backbone = self.model.backbone
+        pooled = backbone.forward_head(backbone.forward_features(pixel_values), pre_logits=True)
+        if not self.model.config.projection_dim:
+            return {FEATURES: pooled}
+        return {FEATURES: pooled, JOINT: self.model.visual_projection(pooled)}
+
+
+class _TimmFeatures(nn.Module):
+    """Gives timm's features before the classifier."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
+        feature_map = self.model.forward_features(pixel_values)
+        return {FEATURES: self.model.forward_head(feature_map, pre_logits=True)}
+
+
+class _TransformersFeatures(nn.Module):
+    """Gives one vector a picture: the image tower's projection, else the pooled output."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
+        if hasattr(self.model, "get_image_features"):
+            output = self.model.get_image_features(pixel_values=pixel_values)
+            features = output if isinstance(output, torch.Tensor) else output.pooler_output
+        else:
+            features = _pooled(self.model(pixel_values=pixel_values))
+        return {FEATURES: features.flatten(1)}
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    """Return the pooled output, or the mean over places of a model that pools nothing."""
+    pooled = getattr(output, "pooler_output", None)
+    if pooled is not None:
+        return cast("torch.Tensor", pooled)
+    hidden = output.last_hidden_state
+    return cast("torch.Tensor", hidden.mean(dim=1 if hidden.dim() == 3 else (2, 3)))
+
+
+def _emotionnet_encoder(name: str, config: EmotionNetConfig) -> Encoder:
+    has_words = "EmotionNetForPreTraining" in (config.architectures or ())
+    kind = EmotionNetForPreTraining if has_words else EmotionNetModel
+    whole = kind.from_pretrained(name, dtype=torch.float32)
+    trunk = whole.emotionnet if has_words else whole
+    dims = {FEATURES: trunk.hidden_size}
+    if config.projection_dim:
+        dims[JOINT] = config.projection_dim
+    return Encoder(
+        name=name,
+        kind="emotionnet",
+        model=_EmotionNetSpaces(trunk),
+        dims=dims,
+        **_processing(name),
+        **(_words(name, whole.text_tower) if has_words else {}),
+    )
+
+
+def _words(name: str, tower: nn.Module) -> dict[str, Any]:
+    """Look keywords up in the tower of an EmotionNet."""
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    tower.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def text(keywords: Sequence[str]) -> np.ndarray:
+        tokens = tokenizer(list(keywords), padding=True, truncation=True, return_tensors="pt")
+        vectors = tower(tokens["input_ids"], tokens["attention_mask"])
+        return cast("np.ndarray", vectors.float().numpy())
+
+    return {"text": text, "text_space": JOINT}
+
+
+def _timm_encoder(name: str) -> Encoder:
+    backbone, _, weights = name.removeprefix(TIMM).partition("=")
+    try:
+        model = timm.create_model(backbone, pretrained=False, num_classes=0)
+    except (RuntimeError, ValueError) as error:
+        raise EncoderError(f"timm has no model {backbone!r} ({error}). {_SPELLINGS}") from error
+    load_backbone(model, backbone, weights or "pretrained")
+    data = resolve_model_data_config(model)
+    transform = create_transform(**data, is_training=False)
+    features = _TimmFeatures(model)
+    return Encoder(
+        name=name,
+        kind="timm",
+        model=features,
+        preprocess=lambda images: torch.stack([transform(image) for image in images]),
+        dims={FEATURES: _width(features, data["input_size"][1:])},
+        size=data["input_size"][1:],
+        mean=data["mean"],
+        std=data["std"],
+    )
+
+
+def _transformers_encoder(name: str, config: Any) -> Encoder:
+    try:
+        model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+        processing = _processing(name)
+    except (ValueError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise EncoderError(f"{name} gives no image features ({reason}). {_SPELLINGS}") from error
+    if not (hasattr(model, "get_image_features") or model.main_input_name == "pixel_values"):
+        raise EncoderError(
+            f"{name} is a {config.model_type}, which takes {model.main_input_name} and no "
+            f"pictures. {_SPELLINGS}"
+        )
+    features = _TransformersFeatures(model)
+    return Encoder(
+        name=name,
+        kind=config.model_type,
+        model=features,
+        dims={FEATURES: _width(features, processing["size"])},
+        **processing,
+        **(_sentences(name, model) if hasattr(model, "get_text_features") else {}),
+    )
+
+
+def _sentences(name: str, model: Any) -> dict[str, Any]:
+    """Encode text with the text tower of a CLIP-like model."""
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    # SigLIP was trained on texts of full length only; CLIP pads as it likes.
+    padding = "max_length" if model.config.model_type.startswith("siglip") else True
+
+    @torch.inference_mode()
+    def text(keywords: Sequence[str]) -> np.ndarray:
+        tokens = tokenizer(list(keywords), padding=padding, truncation=True, return_tensors="pt")
+        output = model.get_text_features(**tokens.to(model.device))
+        vectors = output if isinstance(output, torch.Tensor) else output.pooler_output
+        return cast("np.ndarray", vectors.float().cpu().numpy())
+
+    return {"text": text, "text_space": FEATURES}
+
+
+def _processing(name: str) -> dict[str, Any]:
+    """Load the image processor of a model, and what augmentation must know of it."""
+    processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+    size = getattr(processor, "crop_size", None) or processor.size
+    side = size["shortest_edge"] if "shortest_edge" in size else None
+
+    def preprocess(images: Sequence[Image.Image]) -> torch.Tensor:
+        pixels = processor(images=list(images), return_tensors="pt")["pixel_values"]
+        return cast("torch.Tensor", pixels)
+
+    return {
+        "preprocess": preprocess,
+        "size": (side, side) if side else (int(size["height"]), int(size["width"])),
+        "mean": tuple(processor.image_mean),
+        "std": tuple(processor.image_std),
+    }
+
+
+@torch.inference_mode()
+def _width(model: nn.Module, size: Sequence[int]) -> int:
+    """Return the size of the features, which not every model tells: one look at a grey picture."""
+    return int(model.eval()(torch.zeros(1, 3, *size))[FEATURES].shape[-1])
+
+
+def _read_config(name: str) -> Any:
+    """Read a model's configuration, or say that there is none."""
+    path = Path(name)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise EncoderError(
+            f"{name} is no model folder: it has no config.json. A training run saves its model in "
+            "the folder `model` of its output."
+        )
+    if not path.is_dir():
+        try:
+            validate_repo_id(name)
+        except HFValidationError:
+            raise EncoderError(f"There is no folder {name}. {_SPELLINGS}") from None
+    try:
+        # Never asks whether to run a folder's code: for our models the code is here.
+        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise EncoderError(f"{name} cannot be opened ({reason}). {_SPELLINGS}") from error
