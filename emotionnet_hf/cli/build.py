@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from emotionnet_hf.cli.command import command, show
+from emotionnet_hf.cli.command import command, count, show
 
 
 def add_command(commands: Any) -> None:
@@ -31,6 +31,12 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed, another split")
     parser.add_argument(
         "--subsets", action="store_true", help="with the training subsets of Table 5"
+    )
+    parser.add_argument(
+        "--all-keywords",
+        type=count,
+        metavar="N",
+        help="number the keywords that N images have, for the configuration all_keywords (Table 4)",
     )
     parser.add_argument("--duplicates", type=Path, help="leave out what `dedup` found twice")
     parser.add_argument("--counts", type=Path, help="people and faces from `count-people`")
@@ -56,6 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
         test=arguments.test,
         seed=arguments.seed,
         subsets=arguments.subsets,
+        all_keywords=arguments.all_keywords,
         duplicates=arguments.duplicates,
         counts=arguments.counts,
         basic8=arguments.basic8,

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from emotionnet_hf import __version__
-from emotionnet_hf.data.additions import Additions
+from emotionnet_hf.data.additions import Additions, common_keywords
 from emotionnet_hf.data.card import dataset_card
 from emotionnet_hf.data.plan import (
     BuildError,
@@ -116,6 +116,7 @@ def build_dataset(
     test: float | None = None,
     seed: int = 0,
     subsets: bool = False,
+    all_keywords: int | None = None,
     duplicates: str | Path | None = None,
     counts: str | Path | None = None,
     basic8: str | Path | None = None,
@@ -139,6 +140,9 @@ def build_dataset(
         seed: Another seed gives another split.
         subsets: Deal the training images to the nested subsets of Table 5, which then are
             configurations `subset_10` to `subset_75`. A StockEmotion release always is.
+        all_keywords: Number the keywords that at least so many images have, for the column
+            `keyword_ids` and the configuration `all_keywords` of Table 4. A StockEmotion release
+            brings numbers of its own.
         duplicates: What `emotionnet dedup` wrote: near-duplicates of images that stay go to
             quarantine; their keywords are not merged into those of the image that stays.
         counts: What `emotionnet count-people` wrote, for the columns `people` and `faces`.
@@ -172,12 +176,15 @@ def build_dataset(
     opened = open_source(source, seed=seed)
     if opened.own_splits and not validation is test is None:
         raise BuildError(f"{source} has splits of its own; leave out validation and test")
+    if opened.own_keyword_ids and all_keywords is not None:
+        raise BuildError(f"{source} numbers its keywords itself; leave out all_keywords")
     settings = BuildSettings(
         emotions=emotions or opened.emotions or default_vocabulary(),
         validation=PAPER_VALIDATION_SHARE if validation is None else validation,
         test=PAPER_TEST_SHARE if test is None else test,
         seed=seed,
         subsets=subsets or opened.subsets,
+        all_keywords=all_keywords,
         min_emotion_keywords=(
             opened.min_emotion_keywords if min_emotion_keywords is None else min_emotion_keywords
         ),
@@ -186,16 +193,21 @@ def build_dataset(
         shorter_side=shorter_side,
     )
     _check(settings, threads)
-    additions = Additions.read(duplicates=duplicates, counts=counts, basic8=basic8)
+    additions = Additions.read(
+        duplicates=duplicates,
+        counts=counts,
+        basic8=basic8,
+        all_keywords=common_keywords(opened, all_keywords) if all_keywords else (),
+    )
     building = out.with_name(f"{out.name}.building")
     with explained_full_disk(building):
         return _Build(opened, out, building, settings, additions).run(threads, progress)
 
 
 def _check(settings: BuildSettings, threads: int) -> None:
-    smallest = {"min_emotion_keywords": 0, "max_pixels": 1, "rows_per_shard": 1, "shorter_side": 1}
+    smallest = dict.fromkeys(("max_pixels", "rows_per_shard", "shorter_side", "all_keywords"), 1)
     values = settings.arguments() | {"num_threads": threads}
-    for name, least in (smallest | {"num_threads": 1}).items():
+    for name, least in (smallest | {"min_emotion_keywords": 0, "num_threads": 1}).items():
         if values[name] is not None and values[name] < least:
             raise BuildError(f"{name}={values[name]} has to be at least {least}")
     try:
@@ -230,6 +242,7 @@ class _Build:
             people=plan.people,
             faces=plan.faces,
             basic8=self.additions.basic8 is not None,
+            all_keywords=self.additions.all_keywords,
         )
         totals, rejected, resumed, found = self._write_shards(plan, threads, progress)
         parts = {part: total for part, total in totals.items() if total.rows}

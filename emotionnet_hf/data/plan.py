@@ -41,6 +41,7 @@ class BuildSettings:
     test: float
     seed: int
     subsets: bool
+    all_keywords: int | None
     min_emotion_keywords: int
     max_pixels: int
     rows_per_shard: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ class StockEmotionSource(Source):
         self.release = StockEmotionRelease(folder)
         self.splits = tuple(self.release.lists)
         self.emotions = Vocabulary(self.release.vocabularies.emotions)
+        self.own_keyword_ids = bool(self.release.vocabularies.tags)
 
     def __iter__(self) -> Iterator[Record | Rejected]:
         finder = ImageFinder(self.folder)
@@ -111,7 +112,13 @@ class StockEmotionSource(Source):
         yield from unannotated(self.folder, seen | told)
 
     def features(
-        self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
+        self,
+        emotions: Vocabulary,
+        *,
+        people: bool,
+        faces: bool,
+        basic8: bool,
+        all_keywords: Iterable[str],
     ) -> Features:
         """Columns of StockEmotion, with all keywords where the release numbers them."""
         tags = self.release.vocabularies.tags
@@ -119,7 +126,7 @@ class StockEmotionSource(Source):
             emotions,
             people=people,
             faces=faces,
-            all_keywords=Vocabulary(tags) if tags else (),
+            all_keywords=Vocabulary(tags) if tags else all_keywords,
             basic8=basic8,
         )
 
@@ -183,10 +190,18 @@ class SE30K8Source(Source):
         return {split: values for split, values in found.items() if values}
 
     def features(
-        self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
+        self,
+        emotions: Vocabulary,
+        *,
+        people: bool,
+        faces: bool,
+        basic8: bool,
+        all_keywords: Iterable[str],
     ) -> Features:
         """Columns of SE30K8."""
-        more = stockemotion_features(emotions, people=people, faces=faces, basic8=basic8)
+        more = stockemotion_features(
+            emotions, people=people, faces=faces, basic8=basic8, all_keywords=all_keywords
+        )
         return Features({**se30k8_features(emotions), **more})
 
 

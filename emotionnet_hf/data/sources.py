@@ -17,7 +17,7 @@ import json
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -94,6 +94,7 @@ class Source(ABC):
         splits: Names of the splits, in order.
         own_splits: The source decides which image is in which.
         subsets: The training images are dealt to the nested subsets of Table 5.
+        own_keyword_ids: The source numbers its keywords itself.
         min_emotion_keywords: An image with fewer is left out, unless the user thinks otherwise.
         about: What the data set is, for its card.
         split_rule: How its splits came about, for its card.
@@ -105,6 +106,7 @@ class Source(ABC):
     splits: tuple[str, ...] = SPLITS
     own_splits = False
     subsets = False
+    own_keyword_ids = False
     min_emotion_keywords = 1
     about = "Images with the keyword lists of their uploaders, in the schema of StockEmotion"
     split_rule = (
@@ -121,10 +123,18 @@ class Source(ABC):
         return {}
 
     def features(
-        self, emotions: Vocabulary, *, people: bool, faces: bool, basic8: bool
+        self,
+        emotions: Vocabulary,
+        *,
+        people: bool,
+        faces: bool,
+        basic8: bool,
+        all_keywords: Iterable[str],
     ) -> Features:
         """Columns of the data set."""
-        return stockemotion_features(emotions, people=people, faces=faces, basic8=basic8)
+        return stockemotion_features(
+            emotions, people=people, faces=faces, basic8=basic8, all_keywords=all_keywords
+        )
 
 
 class FolderSource(Source):

@@ -181,6 +181,31 @@ def test_folder_of_ones_own_can_have_subsets_too(load, tmp_path, release_parts):
     assert 0 < counts[10] < counts[25] < counts[50] < counts[75] < 80
 
 
+def test_folder_of_ones_own_can_number_its_keywords_too(load, tmp_path, release_parts):
+    folder = tmp_path / "pictures"
+    lists = [["Joy", "tree", "sea"], ["joy", "tree", "once"], ["fear", "sea", "Tree", "twice"]]
+    for i, words in enumerate(lists):
+        release_parts.draw(folder / f"{i}.jpg", i)
+    rows = [{"file_name": f"{i}.jpg", "keywords": words} for i, words in enumerate(lists)]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build_dataset(
+        folder, tmp_path / "out", all_keywords=2, test=0.0, validation=0.0, progress=False
+    )
+    split = load("all_keywords", folder=tmp_path / "out", split="train")
+    names = split.features["keyword_ids"].feature.names
+    assert names == ["joy", "sea", "tree"]
+    found = [[names[i] for i in ids] for ids in split["keyword_ids"]]
+    assert found == [["joy", "tree", "sea"], ["joy", "tree"], ["sea", "tree"]]
+    assert "keyword_ids" not in load(folder=tmp_path / "out", split="train").features
+    with pytest.raises(ValueError, match="no keyword of .* is on 4 images: ask for fewer"):
+        build_dataset(folder, tmp_path / "other", all_keywords=4, progress=False)
+
+
+def test_a_release_numbers_its_keywords_itself(release, tmp_path):
+    with pytest.raises(BuildError, match="numbers its keywords itself; leave out all_keywords"):
+        build_dataset(release, tmp_path / "out", all_keywords=2, progress=False)
+
+
 def test_long_and_foreign_keywords_come_through(load, tmp_path, release_parts):
     folder = tmp_path / "release"
     words = ["x" * 10_000, "\u0441\u0447\u0430\u0441\u0442\u044c\u0435", "\U0001f600", "caf\u00e9"]

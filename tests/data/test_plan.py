@@ -26,6 +26,7 @@ def settings(**changes) -> BuildSettings:
         "test": 0.2,
         "seed": 0,
         "subsets": False,
+        "all_keywords": None,
         "min_emotion_keywords": 1,
         "max_pixels": 10**6,
         "rows_per_shard": 10,
