@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from emotionnet_hf import __version__
 from emotionnet_hf.cli import (
     audit,
+    benchmark,
     build,
     convert,
     count_people,
@@ -35,6 +36,7 @@ _COMMANDS = (
     build,
     describe,
     audit,
+    benchmark,
     tag,
     convert,
     export,

@@ -32,7 +32,7 @@ def test_help_is_a_table_of_contents():
     assert ran.returncode == 0
     commands = (
         *("quickstart", "fetch-images", "dedup", "count-people", "pseudo-label", "build"),
-        *("describe", "audit", "tag", "convert", "export", "push"),
+        *("describe", "audit", "benchmark", "tag", "convert", "export", "push"),
     )
     for command in commands:
         assert re.search(rf"^ +{command}\s+\w+", ran.stdout, re.MULTILINE)
@@ -107,6 +107,7 @@ def test_every_command_has_the_common_switches():
         ("pseudo-label", ["x", "--model", "m", "--out", "y"]),
         ("describe", ["x", "--out", "y"]),
         ("audit", ["x", "--out", "y"]),
+        ("benchmark", ["de", "x"]),
         ("fetch-images", ["x", "--out", "y"]),
         ("convert", ["x", "--out", "y"]),
     ):

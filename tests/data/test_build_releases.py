@@ -197,7 +197,7 @@ def test_folder_of_ones_own_can_number_its_keywords_too(load, tmp_path, release_
     found = [[names[i] for i in ids] for ids in split["keyword_ids"]]
     assert found == [["joy", "tree", "sea"], ["joy", "tree"], ["sea", "tree"]]
     assert "keyword_ids" not in load(folder=tmp_path / "out", split="train").features
-    with pytest.raises(ValueError, match="no keyword of .* is on 4 images: ask for fewer"):
+    with pytest.raises(ValueError, match=r"no keyword of .* is on 4 images: ask for fewer"):
         build_dataset(folder, tmp_path / "other", all_keywords=4, progress=False)
 
 

@@ -1,0 +1,209 @@
+"""DeepEmotion, also known as FI: 23 K pictures with Mikels' eight emotions (You et al. 2016).
+
+Workers were shown a picture beside the emotion that it was searched with, and agreed or not. The
+CSV files give those votes; a picture counts where more agree than not, and more than two agree.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+
+from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
+from emotionnet_hf.data.benchmarks.listing import (
+    check_folder,
+    files,
+    found_in,
+    pictures_below,
+    subfolders,
+)
+from emotionnet_hf.data.benchmarks.rows import (
+    Rows,
+    class_rows,
+    has_class_folders,
+    single_label_benchmark,
+)
+from emotionnet_hf.data.benchmarks.splits import HOW, TEST_SHARE, VALIDATION_SHARE, draw
+from emotionnet_hf.emotions import MIKELS
+
+NAME = "DeepEmotion"
+
+LAYOUTS = (
+    "{train,val,test}/EMOTION/*.jpg, where val may be missing",
+    "*.csv or agg/*.csv with lines EMOTION,URL,DISAGREE,AGREE, and anywhere beside them the "
+    "pictures, each named as in its URL",
+    "EMOTION/*.jpg",
+)
+"""Layouts that `read` knows, in the order in which it looks for them."""
+
+_ORIGIN = (
+    "The authors of 'Building a Large Scale Dataset for Image Emotion Recognition' (You et al., "
+    "AAAI 2016) give it out on request."
+)
+_SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_HEADER = ["emotion", "url", "disagree", "agree"]
+
+
+def read(folder: Path, *, seed: int = 0) -> Benchmark:
+    """Read DeepEmotion.
+
+    The paper trains on 80 % and tests on 20 %, as Panda et al. 2018 did, whose lists are not
+    released. A folder's own split is kept; otherwise we draw one.
+
+    Args:
+        folder: In one of `LAYOUTS`.
+        seed: Of the splits that are drawn.
+
+    Returns:
+        The benchmark.
+
+    Raises:
+        BenchmarkNotFoundError: There is no such folder.
+        LayoutError: It is in no known layout.
+        BenchmarkError: A folder is not named as a class, or pictures are missing.
+    """
+    folder = check_folder(Path(folder), NAME, _ORIGIN)
+    dropped: Counter[str] = Counter()
+    own = _split_folders(folder)
+    lists = _lists(folder)
+    if {"train", "test"} <= set(own):
+        layout = LAYOUTS[0]
+        parts = {split: class_rows(folder, MIKELS, name) for split, name in own.items()}
+        notes = ["Train and test are the folder's own."]
+    elif lists or has_class_folders(folder, MIKELS):
+        layout = LAYOUTS[1] if lists else LAYOUTS[2]
+        rows = _voted_rows(folder, lists, dropped) if lists else class_rows(folder, MIKELS)
+        test, train = draw(rows, TEST_SHARE, seed=seed)
+        parts = {"train": train, "test": test}
+        notes = [f"Test is 20 %, {HOW.format(seed=seed)}: the authors' lists are not released."]
+    else:
+        raise LayoutError(NAME, folder, LAYOUTS, found_in(folder))
+    if "validation" not in parts:
+        parts["validation"], parts["train"] = draw(parts["train"], VALIDATION_SHARE, seed=seed)
+        notes.append(f"Validation is 10 % of train, {HOW.format(seed=seed)}.")
+    return single_label_benchmark(
+        NAME,
+        folder,
+        MIKELS,
+        parts,
+        release="You et al. 2016",
+        layout=layout,
+        dropped=dropped,
+        notes=notes,
+    )
+
+
+def _split_folders(folder: Path) -> dict[str, str]:
+    """Split -> its folder, where classes are in it."""
+    found: dict[str, str] = {}
+    for name in subfolders(folder):
+        split = _SPLIT_NAMES.get(name.lower())
+        if split is None or not has_class_folders(folder / name, MIKELS):
+            continue
+        if split in found:
+            raise BenchmarkError(
+                f"{folder} has {found[split]} and {name}, both for {split}; move one of them away"
+            )
+        found[split] = name
+    return found
+
+
+def _lists(folder: Path) -> list[Path]:
+    """CSV files with votes, if the first line of one of them is a vote."""
+    paths = [
+        path
+        for place in (folder, folder / "agg")
+        for path in files(place, lambda name: name.endswith(".csv"))
+    ]
+    first = (next((fields for _, fields in _lines(path)), None) for path in paths)
+    return paths if any(fields and _vote(fields) for fields in first) else []
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str] | None]]:
+    """Lines of a CSV file that are not empty, and not its header; None for what is no CSV."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                fields = [field.strip() for field in next(csv.reader([line]), [])]
+            except csv.Error:
+                yield number, None
+                continue
+            if any(fields) and [field.lower() for field in fields] != _HEADER:
+                yield number, fields
+
+
+def _vote(fields: list[str] | None) -> tuple[str, str, int, int] | None:
+    """Emotion, URL, how many disagree and how many agree; None where a line is something else."""
+    if fields is None or len(fields) != len(_HEADER):
+        return None
+    emotion, url, *votes = fields
+    if not all(text.isascii() and text.isdigit() for text in votes):
+        return None
+    return emotion.lower(), url, int(votes[0]), int(votes[1])
+
+
+def _voted_rows(folder: Path, lists: list[Path], dropped: Counter[str]) -> Rows:
+    """Rows that the voters agreed to, with the pictures on disk."""
+    pictures = _by_name(folder)
+    found: dict[tuple[str, str], None] = {}
+    for path in lists:
+        for _, fields in _lines(path):
+            row = _voted_row(fields, pictures)
+            if isinstance(row, str):
+                dropped[row] += 1
+            elif row in found:
+                dropped["listed twice"] += 1
+            else:
+                found[row] = None
+    if not found:
+        raise BenchmarkError(
+            f"the CSV files of {folder} give no row that can be used ({dict(dropped)}); name the "
+            "pictures as in their URLs, or move the CSV files away to read folders of classes"
+        )
+    # A picture that was agreed to under two emotions is two rows of one group.
+    emotions = Counter(path for path, _ in found)
+    ids = [f"{path}#{emotion}" if emotions[path] > 1 else path for path, emotion in found]
+    labels = np.array([MIKELS.index(emotion) for _, emotion in found], np.int64)
+    return Rows([path for path, _ in found], labels, ids)
+
+
+def _voted_row(fields: list[str] | None, pictures: dict[str, list[str]]) -> tuple[str, str] | str:
+    """Picture and emotion of a line, or why it is not used."""
+    vote = _vote(fields)
+    if vote is None:
+        return "unreadable line"
+    emotion, url, disagree, agree = vote
+    if emotion not in MIKELS:
+        return f"unknown class: {emotion:.40}"
+    if not (agree > disagree and agree > 2):
+        return "rejected by the votes"
+    paths = pictures.get(PurePosixPath(unquote(_path(url))).name.lower(), [])
+    # Names may repeat among folders of classes.
+    paths = [p for p in paths if emotion in p.lower().split("/")[:-1]] or paths
+    if len(paths) > 1:
+        return "several pictures of that name"
+    return (paths[0], emotion) if paths else "no picture on disk"
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:  # such as half an IPv6 address
+        return ""
+
+
+def _by_name(folder: Path) -> dict[str, list[str]]:
+    """File name in small letters -> pictures of that name."""
+    found: dict[str, list[str]] = {}
+    for path in pictures_below(folder):
+        found.setdefault(PurePosixPath(path).name.lower(), []).append(path)
+    return found

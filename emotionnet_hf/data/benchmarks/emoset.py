@@ -1,0 +1,122 @@
+"""EmoSet-118K: pictures with Mikels' eight emotions, and splits of its own (Yang et al. 2023)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
+from emotionnet_hf.data.benchmarks.listing import (
+    check_folder,
+    found_in,
+    is_picture,
+    pictures_below,
+)
+from emotionnet_hf.data.benchmarks.rows import Rows, single_label_benchmark
+
+NAME = "EmoSet-118K"
+
+CLASSES = (
+    "amusement",
+    "awe",
+    "contentment",
+    "excitement",
+    "anger",
+    "disgust",
+    "fear",
+    "sadness",
+)
+"""The classes in the order of EmoSet's own ids: Mikels' emotions, the positive ones first."""
+
+LAYOUTS = (
+    "train.json, val.json and test.json with rows [EMOTION, image/....jpg, annotation/....json], "
+    "and the pictures at those paths",
+    "the same with rows [EMOTION, ID, image/....jpg, annotation/....json]",
+)
+"""Layouts that `read` knows: that of the current download and an older one."""
+
+_ORIGIN = "Its authors (Yang et al., ICCV 2023) give it out on the home page of EmoSet."
+# A picture that is listed twice stays in the test split.
+_LISTS = {"test": "test.json", "validation": "val.json", "train": "train.json"}
+
+
+def read(folder: Path, *, seed: int = 0) -> Benchmark:
+    """Read EmoSet-118K.
+
+    Args:
+        folder: In one of `LAYOUTS`; rows of both may be in one file.
+        seed: Not used, because the splits are EmoSet's.
+
+    Returns:
+        The benchmark.
+
+    Raises:
+        BenchmarkNotFoundError: There is no such folder.
+        LayoutError: It is in no known layout.
+        BenchmarkError: A list is not JSON or no list, or pictures are missing.
+    """
+    folder = check_folder(Path(folder), NAME, _ORIGIN)
+    if not all((folder / name).is_file() for name in _LISTS.values()):
+        raise LayoutError(NAME, folder, LAYOUTS, found_in(folder))
+    lists = {split: _rows_of(folder / name) for split, name in _LISTS.items()}
+    pictures = set(pictures_below(folder))
+    dropped: Counter[str] = Counter()
+    seen: set[str] = set()
+    parts = {split: _good(rows, pictures, seen, dropped) for split, rows in lists.items()}
+    older = any(isinstance(row, list) and len(row) > 3 for row in lists["train"])
+    return single_label_benchmark(
+        NAME,
+        folder,
+        CLASSES,
+        parts,
+        release="Yang et al. 2023",
+        layout=LAYOUTS[older],
+        dropped=dropped,
+        notes=("The splits are EmoSet's own.",),
+    )
+
+
+def _rows_of(path: Path) -> list[Any]:
+    try:
+        rows = json.loads(path.read_text("utf-8-sig"))
+    except ValueError as error:  # also of text that is not UTF-8
+        raise BenchmarkError(f"{path} is not JSON: {error}; get it again") from error
+    if not isinstance(rows, list):
+        raise BenchmarkError(f"{path} holds no list of rows; get it again")
+    return rows
+
+
+def _good(rows: list[Any], pictures: Set[str], seen: set[str], dropped: Counter[str]) -> Rows:
+    paths: list[str] = []
+    labels: list[int] = []
+    for row in rows:
+        found = _row(row, pictures)
+        if isinstance(found, str):
+            dropped[found] += 1
+        elif found[0] in seen:
+            dropped["listed twice"] += 1
+        else:
+            seen.add(found[0])
+            paths.append(found[0])
+            labels.append(found[1])
+    return Rows(paths, np.array(labels, np.int64))
+
+
+def _row(row: Any, pictures: Set[str]) -> tuple[str, int] | str:
+    """Picture and class of a row, or why it is not used."""
+    if not isinstance(row, list) or not row or not all(isinstance(v, str | int) for v in row):
+        return "row of the wrong shape"
+    emotion, *fields = map(str, row)
+    # The fields are told apart by their endings: the older rows have an id before the picture.
+    path = next((field for field in fields if is_picture(field)), None)
+    if path is None:
+        return "row without a picture"
+    if emotion.lower() not in CLASSES:
+        return f"unknown class: {emotion:.40}"
+    path = path.replace("\\", "/").removeprefix("./")
+    return (path, CLASSES.index(emotion.lower())) if path in pictures else "no picture on disk"

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from emotionnet_hf.data.benchmarks.benchmark import BenchmarkError
+from emotionnet_hf.data.benchmarks.listing import (
+    BenchmarkNotFoundError,
+    check_folder,
+    files,
+    found_in,
+    is_picture,
+    pictures_below,
+    subfolders,
+)
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_pictures_are_found_at_any_depth_and_junk_is_not(tmp_path):
+    good = ["B.JPG", "a/1.jpeg", "a/b/2.png", "a/b/3.WebP", "c.tiff"]
+    junk = ["__MACOSX/1.jpg", ".hidden/1.jpg", "a/._1.jpg", "a/Thumbs.db", ".DS_Store", "a/x.txt"]
+    touch(tmp_path, *good, *junk)
+    assert pictures_below(tmp_path) == good
+    assert pictures_below(tmp_path, "a") == good[1:4]
+    assert pictures_below(tmp_path, "a/b") == good[2:4]
+    assert subfolders(tmp_path) == ["a"]
+    assert is_picture("x.JPeG") and not is_picture("jpg") and not is_picture("x.jpg.json")
+
+
+def test_linked_folders_are_followed(tmp_path):
+    touch(tmp_path / "elsewhere", "1.jpg")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "anger").symlink_to(tmp_path / "elsewhere")
+    assert pictures_below(tmp_path / "here") == ["anger/1.jpg"]
+    assert subfolders(tmp_path / "here") == ["anger"]
+
+
+def test_name_that_is_not_unicode_is_refused(tmp_path):
+    touch(tmp_path, "bad\udcff.jpg")
+    with pytest.raises(BenchmarkError, match=r"bad\\udcff\.jpg.*rename"):
+        pictures_below(tmp_path)
+
+
+def test_files_are_those_of_the_folder_alone(tmp_path):
+    touch(tmp_path, "b.CSV", "a.csv", "deep/c.csv", ".d.csv", "e.txt")
+    (tmp_path / "folder.csv").mkdir()
+    found = files(tmp_path, lambda name: name.endswith(".csv"))
+    assert [path.name for path in found] == ["a.csv", "b.CSV"]
+    assert files(tmp_path / "nowhere", lambda name: True) == []
+
+
+def test_what_is_found_is_told_briefly(tmp_path):
+    touch(tmp_path, *(f"{number:02}.txt" for number in range(11)), "a/x")
+    assert found_in(tmp_path) == [*(f"{number:02}.txt" for number in range(10)), "and 2 more"]
+    (tmp_path / "a" / "b").mkdir()
+    assert found_in(tmp_path / "a") == ["b/", "x"]
+
+
+def test_missing_folder_says_where_the_benchmark_comes_from(tmp_path, monkeypatch):
+    with pytest.raises(BenchmarkNotFoundError, match=r"nowhere does not exist.*FI.*Ask\."):
+        check_folder(tmp_path / "nowhere", "FI", "Ask.")
+    touch(tmp_path, "file")
+    with pytest.raises(FileNotFoundError, match="file is not a folder"):
+        check_folder(tmp_path / "file", "FI", "Ask.")
+    monkeypatch.chdir(tmp_path)
+    assert check_folder(Path("."), "FI", "Ask.") == tmp_path
