@@ -1,0 +1,153 @@
+"""Categories as vectors of a text space, and how well images fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from emotionnet_hf.evaluation.features import unit_rows
+from emotionnet_hf.evaluation.zero_shot.category_keywords import CategoryError
+from emotionnet_hf.models import EmotionNetForPreTraining, TextCNNForSequenceClassification
+
+Pooling = Literal["mean", "max", "centroid"]
+"""From a category's keywords to its score: the mean of their cosines (the published code), the
+largest of them, or the cosine with the mean of their vectors (f_t of Eq. 3)."""
+
+Representation = Literal["category", "keywords", "logits"]
+"""What a text model makes of a category: its representation of the whole keyword list
+(``pooler_output``; the paper, section 5.4), the ReLU of the convolution for each keyword
+(``last_hidden_state``; the published code), or its class logits for the whole list (what an
+auxiliary head of eight outputs was trained towards)."""
+
+
+@dataclass(frozen=True)
+class CategoryVectors:
+    """C categories in a text space.
+
+    Attributes:
+        vectors: One or more for each category, float32, (T, D).
+        category: Which category each vector is of, int64, (T,); each has at least one.
+        known: Keywords of each category that the text side knows.
+        unknown: Those that it does not know, and that count for nothing.
+    """
+
+    vectors: np.ndarray
+    category: np.ndarray
+    known: dict[str, list[str]]
+    unknown: dict[str, list[str]]
+
+    def scores(self, images: np.ndarray, pooling: Pooling = "mean") -> np.ndarray:
+        """Score images for every category by cosine.
+
+        Args:
+            images: In the same space, float, (N, D); an image of zeros has cosine 0 with all.
+            pooling: See `Pooling`.
+
+        Returns:
+            Float64, (N, C).
+        """
+        vectors, images = self.vectors.astype(np.float64), images.astype(np.float64)
+        places = [np.flatnonzero(self.category == c) for c in range(len(self.known))]
+        if pooling == "centroid":
+            vectors = np.stack([vectors[rows].mean(axis=0) for rows in places])
+            return cast("np.ndarray", unit_rows(images) @ unit_rows(vectors).T)
+        cosines = unit_rows(images) @ unit_rows(vectors).T
+        pool = np.mean if pooling == "mean" else np.max
+        return np.stack([pool(cosines[:, rows], axis=1) for rows in places], axis=1)
+
+
+def in_word_vectors(
+    categories: Mapping[str, Sequence[str]], model: EmotionNetForPreTraining, tokenizer: Any
+) -> CategoryVectors:
+    """Represent categories by the raw word vectors of their keywords, as W f_v(x) was trained to.
+
+    Args:
+        categories: Keywords of each category, in normal form.
+        model: With a keyword tower.
+        tokenizer: The model's.
+
+    Returns:
+        One vector a known keyword, (T, projection_dim).
+
+    Raises:
+        CategoryError: No keyword of a category has a word vector.
+    """
+    table = model.text_tower.keyword_embedding.weight.detach().float().cpu()
+    has_vector = (table != 0).any(dim=1)
+    ids, known, unknown = _encoded(
+        categories, tokenizer, lambda i: bool(has_vector[i]), "EmotionNet has a word vector for"
+    )
+    flat, category = _flat(ids)
+    return CategoryVectors(table[flat].numpy(), category, known, unknown)
+
+
+@torch.inference_mode()
+def in_text_model(
+    categories: Mapping[str, Sequence[str]],
+    model: TextCNNForSequenceClassification,
+    tokenizer: Any,
+    representation: Representation = "category",
+) -> CategoryVectors:
+    """Represent categories by a text model, such as that of SE30K8's eight classes.
+
+    Args:
+        categories: Keywords of each category, in normal form.
+        model: On the CPU; it is put into evaluation mode.
+        tokenizer: The model's.
+        representation: See `Representation`.
+
+    Returns:
+        One vector a category, or a known keyword (``keywords``).
+
+    Raises:
+        CategoryError: The model knows no keyword of a category.
+    """
+    model.eval()
+    ids, known, unknown = _encoded(categories, tokenizer, lambda i: True, "the text model knows")
+    if representation == "keywords":
+        flat, category = _flat(ids)
+        # The only keyword of a list is at its first place, however the model pads.
+        vectors = model.textcnn(flat[:, None], torch.ones_like(flat)[:, None]).last_hidden_state
+        return CategoryVectors(vectors[:, 0].float().numpy(), category, known, unknown)
+    longest = max(map(len, ids))
+    pad = model.config.pad_token_id
+    rows = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
+    output = model(rows, mask, return_dict=True)
+    vectors = output.logits if representation == "logits" else output.pooler_output
+    return CategoryVectors(vectors.float().numpy(), np.arange(len(ids)), known, unknown)
+
+
+def _flat(ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, np.ndarray]:
+    """Put the keywords of all categories in one row, and say which category each is of."""
+    category = np.repeat(np.arange(len(ids)), [len(row) for row in ids])
+    return torch.tensor([i for row in ids for i in row]), category
+
+
+def _encoded(
+    categories: Mapping[str, Sequence[str]],
+    tokenizer: Any,
+    usable: Callable[[int], bool],
+    who: str,
+) -> tuple[list[list[int]], dict[str, list[str]], dict[str, list[str]]]:
+    """Look keywords up: ids of the known ones by category, and which are known and which not."""
+    ids, known, unknown = [], {}, {}
+    for name, keywords in categories.items():
+        # Each on its own: in a list one could not tell which of them is cut or unknown.
+        found = [row[0] for row in tokenizer(list(keywords))["input_ids"]]
+        good = [i != tokenizer.unk_token_id and usable(i) for i in found]
+        known[name] = [word for word, is_good in zip(keywords, good, strict=True) if is_good]
+        unknown[name] = [word for word, is_good in zip(keywords, good, strict=True) if not is_good]
+        ids.append([i for i, is_good in zip(found, good, strict=True) if is_good])
+    if empty := [name for name in known if not known[name]]:
+        lists = "; ".join(f"{name} ({', '.join(categories[name])})" for name in empty)
+        raise CategoryError(
+            f"{who} no keyword of: {lists}. Give other keywords for them, in a JSON file with "
+            '{"class": ["keyword", ...]} for every class; the model knows the keywords of its '
+            "tokenizer."
+        )
+    return ids, known, unknown

@@ -1,0 +1,205 @@
+"""Running a zero-shot evaluation, from the models and a benchmark to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoImageProcessor, AutoTokenizer
+
+from emotionnet_hf.data.benchmarks.benchmark import Benchmark
+from emotionnet_hf.environment import environment
+from emotionnet_hf.evaluation.zero_shot.arguments import ZeroShotArguments, ZeroShotError
+from emotionnet_hf.evaluation.zero_shot.category_keywords import (
+    Categories,
+    categories_of,
+    origin,
+)
+from emotionnet_hf.evaluation.zero_shot.category_vectors import (
+    CategoryVectors,
+    in_text_model,
+    in_word_vectors,
+)
+from emotionnet_hf.evaluation.zero_shot.pictures import embed_pictures
+from emotionnet_hf.evaluation.zero_shot.report import ZeroShotReport
+from emotionnet_hf.evaluation.zero_shot.scoring import Truth, chance_level, measure
+from emotionnet_hf.models import EmotionNetForPreTraining, TextCNNForSequenceClassification
+
+
+def evaluate_zero_shot(
+    benchmark: Benchmark,
+    model: str | Path,
+    *,
+    categories: Mapping[str, Sequence[str]] | str | Path | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+    **arguments: Any,
+) -> ZeroShotReport:
+    """Score every row of a benchmark for every class by cosine with the class's keywords.
+
+    The image is in the text model's space by the model's auxiliary head, where that has the size
+    of the space, or else by W f_v(x), where that has it (the published code does so).
+
+    Args:
+        benchmark: Any; nothing is trained, so only one split is looked at.
+        model: Folder or Hub repository of an EmotionNet.
+        categories: Keywords of each class, or a JSON file of them; see `categories_of`.
+        device: Where the EmotionNet runs; a GPU where there is one if None.
+        progress: Show a bar.
+        **arguments: See `ZeroShotArguments`.
+
+    Returns:
+        The report. What cannot be opened is set aside, counted and named there.
+
+    Raises:
+        ZeroShotError: The arguments contradict each other, the models share no space, the split is
+            empty, or no picture can be opened.
+        CategoryError: The text side knows no keyword of a class, or the given categories are not
+            those of the benchmark.
+        CheckpointError: The weights of a model do not fit.
+    """
+    chosen = ZeroShotArguments(**arguments).resolved()
+    keywords = categories_of(benchmark.classes, categories)
+    _check_rows(benchmark, chosen.split)
+    net = EmotionNetForPreTraining.from_pretrained(model, dtype=torch.float32)
+    vectors = _category_vectors(chosen, keywords, net, model)
+    embedding = _image_embedding(net.config, chosen, vectors.vectors.shape[1])
+    net.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    settings = {**asdict(chosen), "model": str(model), "image_embedding": embedding}
+    return _report(
+        benchmark,
+        net,
+        vectors,
+        settings={k: str(v) if isinstance(v, Path) else v for k, v in settings.items()},
+        notes=[
+            *chosen.sentences(),
+            _image_sentence(embedding, chosen),
+            origin(benchmark.classes, categories),
+        ],
+        progress=progress,
+    )
+
+
+def _check_rows(benchmark: Benchmark, split: str) -> None:
+    filled = [name for name, rows in benchmark.splits.items() if len(rows)]
+    if split not in filled:
+        raise ZeroShotError(
+            f"{benchmark.name} has no rows for {split!r}; choose from {', '.join(filled)}."
+        )
+
+
+def _category_vectors(
+    arguments: ZeroShotArguments,
+    keywords: Categories,
+    net: EmotionNetForPreTraining,
+    model: str | Path,
+) -> CategoryVectors:
+    if not arguments.uses_text_model:
+        if not net.config.projection_dim:
+            raise ZeroShotError(
+                f"{model} has no joint space of images and words (its projection_dim is 0): give "
+                "an EmotionNet that was trained with the embedding loss."
+            )
+        return in_word_vectors(keywords, net, _tokenizer(model))
+    folder = str(arguments.text_model)
+    text_net = TextCNNForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    representation = arguments.representation or "category"
+    return in_text_model(keywords, text_net, _tokenizer(folder), representation)
+
+
+def _tokenizer(model: str | Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ZeroShotError(
+            f"{model} has no tokenizer, so its keywords are not known: give a folder with "
+            "tokenizer.json, such as our trainings and `emotionnet convert` write."
+        ) from error
+
+
+def _image_embedding(config: Any, arguments: ZeroShotArguments, size: int) -> str:
+    """Name the model's output that lives in the space of the categories."""
+    if not arguments.uses_text_model:
+        return "image_embeds"
+    sizes = {"auxiliary_embeds": config.auxiliary_dim, "image_embeds": config.projection_dim}
+    fitting = [name for name, its_size in sizes.items() if its_size == size]
+    if not fitting:
+        raise ZeroShotError(
+            f"The text model gives {size} numbers ({arguments.representation}), the EmotionNet's "
+            f"auxiliary head {config.auxiliary_dim} and its projection {config.projection_dim}: "
+            "no image lies in that space. Give an EmotionNet that this text model guided "
+            "(auxiliary_text_model in its training), another representation, or the space "
+            "word_vectors."
+        )
+    return fitting[0]
+
+
+def _image_sentence(embedding: str, arguments: ZeroShotArguments) -> str:
+    if embedding == "auxiliary_embeds":
+        return "The image is in that space by the auxiliary head, which the text model guided."
+    if arguments.uses_text_model:
+        return (
+            "The image is W f_v(x), which was trained towards word vectors and not towards the "
+            "text model; it has the same size (the published code does so)."
+        )
+    return "The image is W f_v(x)."
+
+
+def _report(
+    benchmark: Benchmark,
+    net: EmotionNetForPreTraining,
+    vectors: CategoryVectors,
+    *,
+    settings: dict[str, Any],
+    notes: list[str],
+    progress: bool,
+) -> ZeroShotReport:
+    rows = benchmark.splits[settings["split"]]
+    truth = Truth.read(rows, benchmark.task, len(benchmark.classes))
+    usable = truth.usable
+    rows, truth = rows.select(usable), truth.take(usable)
+    pictures = embed_pictures(
+        rows,
+        net,
+        AutoImageProcessor.from_pretrained(settings["model"], trust_remote_code=False),
+        settings["image_embedding"],
+        batch_size=settings["batch_size"],
+        progress=progress,
+    )
+    scored = np.flatnonzero(pictures.place >= 0)
+    if not len(scored):
+        reason = next(iter(pictures.reasons.values()), "no row has a class")
+        raise ZeroShotError(f"No picture of {benchmark.name} can be used, such as: {reason}.")
+    scores = vectors.scores(pictures.vectors[pictures.place[scored]], settings["pooling"] or "mean")
+    truth, ids = truth.take(scored), rows["image_id"][:]
+    metrics, by_class = measure(scores, truth, samples=settings["samples"], seed=settings["seed"])
+    return ZeroShotReport(
+        dataset=benchmark.name,
+        split=settings["split"],
+        metrics=metrics,
+        by_class=dict(zip(benchmark.classes, by_class, strict=True)),
+        chance=chance_level(truth),
+        coverage={
+            name: {"known": vectors.known[name], "unknown": vectors.unknown[name]}
+            for name in benchmark.classes
+        },
+        counts={
+            "rows": len(benchmark.splits[settings["split"]]),
+            "scored": len(scored),
+            "pictures": len(pictures.vectors),
+            "groups": len(set(truth.groups)),
+            "unreadable": len(pictures.reasons),
+            "without_class": len(benchmark.splits[settings["split"]]) - len(rows),
+        },
+        unreadable=[{"image_id": ids[i], "reason": pictures.reasons[i]} for i in pictures.reasons],
+        settings=settings,
+        notes=notes,
+        release=benchmark.release,
+        environment=environment(),
+        scores=scores,
+        image_ids=[ids[i] for i in scored],
+    )
