@@ -30,6 +30,7 @@ from transformers import AutoImageProcessor
 
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.sample import generate_sample
+from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation import extract_features
 from emotionnet_hf.evaluation.clean_labels import (
     clean_labels,
@@ -42,7 +43,6 @@ from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.quickstart import emotionnet_recipe, textcnn_recipe
 from emotionnet_hf.training import train_emotionnet, train_textcnn
-from emotionnet_hf.training.run_folder import environment
 
 RESULTS = Path(__file__).parent / "results"
 NUM_IMAGES, TEST_SHARE, EPOCHS = 3600, 0.4, 12

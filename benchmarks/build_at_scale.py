@@ -31,8 +31,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
-from emotionnet_hf.training.run_folder import environment
 
 EMOTIONS, KEYWORDS = 690, 36534
 SPLITS = {"train": 1060 / 1164, "val": 33 / 1164, "test": 71 / 1164}

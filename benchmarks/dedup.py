@@ -52,9 +52,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emotionnet_hf.dedup import LINKAGES, near_duplicates
+from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
 from emotionnet_hf.phash import hashes_to_hex, phash, phash_file
-from emotionnet_hf.training.run_folder import environment
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("faiss-cpu", "imagededup", "imagehash", "numba", "scipy", "simplejpeg")

@@ -39,8 +39,8 @@ import requests
 from PIL import Image
 
 from emotionnet_hf.data.fetch import fetch_images
+from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
-from emotionnet_hf.training.run_folder import environment
 
 RESULTS = Path(__file__).parent / "results"
 HOSTS, PICTURES, SIDE = 32, 64, 256

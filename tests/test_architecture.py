@@ -19,11 +19,23 @@ PACKAGE = "emotionnet_hf"
 # From the bottom of the house to its top; a level is a list of rooms, a room a set of names right
 # below the package. A room imports itself and the levels below it: no level above, no neighbour.
 LEVELS: list[list[set[str]]] = [
-    [{"keywords", "emotions", "loading", "losses", "metrics", "dedup", "phash", "files"}],
+    [
+        {
+            "keywords",
+            "emotions",
+            "loading",
+            "losses",
+            "metrics",
+            "dedup",
+            "phash",
+            "files",
+            "environment",
+        }
+    ],
     [{"models"}, {"data"}, {"text"}],
     [{"training"}, {"evaluation"}, {"export"}],
     [{"pipelines", "tagging"}, {"hub"}],
-    [{"quickstart", "report"}],
+    [{"quickstart", "report"}, {"reproduction"}],
     [{"cli", "__main__"}],
 ]
 PLACES = {
@@ -62,6 +74,11 @@ UNMIRRORED: dict[str, str] = {
     **{
         f"data/sample/{name}.py": "tests/data/sample/test_pictures.py"
         for name in ("elements", "faces", "glyphs", "pen", "picture", "scenes", "symbols")
+    },
+    # Three names for one thing: a metric of scores and labels.
+    **{
+        f"metrics/modules/{name}.py": "tests/metrics/modules/test_multi_label.py"
+        for name in ("hit_at_k", "mean_average_precision", "recall_at_k")
     },
     "data/sample/latent.py": "tests/data/sample/test_generate.py",
     "data/sample/vocabulary.py": "tests/data/sample/test_tags.py",

@@ -18,7 +18,7 @@ _NOT_OF_THE_RECIPE = frozenset(
     | {"log_steps", "checkpoint_steps", "data"}
 )
 # Arguments that name files or folders of the one who trained.
-_FILES = frozenset({"text_model", "word_vectors", "backbone_weights"})
+_FILES = frozenset({"text_model", "auxiliary_text_model", "word_vectors", "backbone_weights"})
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 

@@ -36,6 +36,8 @@ class EmotionNetConfig(PreTrainedConfig):
         backbone_kwargs: More arguments for ``timm.create_model``.
         projection_dim: Size of the joint space, that of the word vectors (300 in the paper); 0 for
             a model without one, such as a converted benchmark model.
+        auxiliary_dim: Size of the representation that an auxiliary head predicts, that of a text
+            model of the eight SE30K8 classes (section 5.3, extra supervision); 0 for no such head.
         vocab_size: Number of keywords that the text tower knows, special tokens included.
         pad_token_id: Id of the padding token.
         unk_token_id: Id of the token for unknown keywords; its word vector is zero.
@@ -53,6 +55,7 @@ class EmotionNetConfig(PreTrainedConfig):
     backbone: str = "resnet50"
     backbone_kwargs: dict[str, Any] | None = None
     projection_dim: int = 300
+    auxiliary_dim: int = 0
     vocab_size: int = 2
     pad_token_id: int = 0
     unk_token_id: int = 1

@@ -110,6 +110,9 @@ def build_emotionnet(
 ) -> EmotionNetForImageClassification | EmotionNetForPreTraining:
     """Put an image model's trunk, `fc` and `proj` into an EmotionNet.
 
+    Of a three-branch model `fc_aux` becomes the auxiliary head where there is a text tower; the
+    class without a tower has none, so there it is only in `build_auxiliary`'s classifier.
+
     In a joint model `fc` (K, P) reads the projection; there is nothing between the two, so they
     are one linear layer, fc W, (K, 2048), multiplied here in float64. Without `proj` the joint
     space has size 0.
@@ -136,7 +139,11 @@ def build_emotionnet(
     state["text_tower.keyword_embedding.weight"] = torch.from_numpy(
         np.concatenate([special, vectors])
     )
-    return _fill(EmotionNetForPreTraining, checkpoint, labels, state, vocab_size=len(names) + 2)
+    auxiliary = checkpoint.rows("fc_aux")
+    if auxiliary:
+        state |= {f"auxiliary_projection.{p}": tensors[f"fc_aux.{p}"] for p in ("weight", "bias")}
+    sizes = {"vocab_size": len(names) + 2, "auxiliary_dim": auxiliary}
+    return _fill(EmotionNetForPreTraining, checkpoint, labels, state, **sizes)
 
 
 def build_auxiliary(checkpoint: OriginalCheckpoint) -> EmotionNetForImageClassification:

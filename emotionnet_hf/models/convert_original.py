@@ -4,6 +4,7 @@ A checkpoint's kind is told by the names and sizes of its tensors:
 
     two-branch    trunk, fc (K, 2048), proj (P, 2048): the released EmotionNet, K = 690, P = 300
     three-branch  the same and fc_aux (8, 2048), the classes of SE30K8: a folder beside, `auxiliary`
+                  (and the auxiliary head of the model itself, where that gets a text tower)
     joint         trunk, proj (P, 2048), and fc (K, P) on top of it
     fine-tuned    trunk, fc (classes, 2048): the benchmark models, without a joint space
     text          embedding (V + 2, 300), conv, bn, fc_m, fc (K, 300)

@@ -21,6 +21,9 @@ from .configuration_emotionnet import EmotionNetConfig
 from .modeling_strict import StrictPreTrainedModel, as_asked
 from .pipeline_emotion_tagging import EmotionTaggingPipeline
 
+# Tensors of the head that only the whole net has, as a pattern.
+_AUXILIARY = r"^auxiliary_projection\."
+
 
 @dataclass
 class EmotionNetModelOutput(ModelOutput):
@@ -63,12 +66,15 @@ class EmotionNetForPreTrainingOutput(ModelOutput):
         pooler_output: The visual emotion feature f_v(x), float, (B, D).
         image_embeds: W f_v(x), float, (B, projection_dim).
         text_embeds: f_t(y), float, (T, projection_dim), when ``input_ids`` were given.
+        auxiliary_embeds: The image in the space of the text model of extra supervision (section
+            5.3), float, (B, auxiliary_dim), where the model has that head.
     """
 
     logits: torch.Tensor | None = None
     pooler_output: torch.Tensor | None = None
     image_embeds: torch.Tensor | None = None
     text_embeds: torch.Tensor | None = None
+    auxiliary_embeds: torch.Tensor | None = None
 
 
 class EmotionNetHead(nn.Linear):
@@ -147,7 +153,9 @@ class EmotionNetModel(EmotionNetPreTrainedModel):
 
     _auto_class = "AutoModel"
     backbone: Any  # timm has no types
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\.", r"^text_tower\."]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
+        *(r"^classifier\.", r"^text_tower\.", _AUXILIARY)
+    ]
 
     def __init__(self, config: EmotionNetConfig) -> None:
         super().__init__(config)
@@ -185,7 +193,7 @@ class EmotionNetForImageClassification(EmotionNetPreTrainedModel):
     """EmotionNet as a classifier over its emotion keywords, or over the labels of a new task."""
 
     _auto_class = "AutoModelForImageClassification"
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^text_tower\."]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^text_tower\.", _AUXILIARY]
 
     def __init__(self, config: EmotionNetConfig) -> None:
         super().__init__(config)
@@ -221,7 +229,7 @@ class EmotionNetForZeroShotImageClassification(EmotionNetPreTrainedModel):
     """Images against any keyword lists, by cosine in the joint space (section 5.4)."""
 
     _auto_class = "AutoModelForZeroShotImageClassification"
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\.", _AUXILIARY]
 
     def __init__(self, config: EmotionNetConfig) -> None:
         super().__init__(config)
@@ -280,6 +288,10 @@ class EmotionNetForPreTraining(EmotionNetPreTrainedModel):
         self.emotionnet = EmotionNetModel(config)
         self.classifier = EmotionNetHead(self.emotionnet.hidden_size, config.num_labels)
         self.text_tower = KeywordTower(config)
+        if config.auxiliary_dim:
+            self.auxiliary_projection = EmotionNetHead(
+                self.emotionnet.hidden_size, config.auxiliary_dim
+            )
         self.post_init()
 
     def forward(
@@ -290,7 +302,7 @@ class EmotionNetForPreTraining(EmotionNetPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> EmotionNetForPreTrainingOutput | tuple[torch.Tensor, ...]:
-        """Run both branches on images and, where given, the text tower on keyword lists.
+        """Run all branches on images and, where given, the text tower on keyword lists.
 
         Args:
             pixel_values: Float, (B, 3, H, W).
@@ -303,8 +315,10 @@ class EmotionNetForPreTraining(EmotionNetPreTrainedModel):
             ``EmotionNetForPreTrainingOutput``.
         """
         image = self.emotionnet(pixel_values, return_dict=True)
+        feature = image.pooler_output
         text = None if input_ids is None else self.text_tower(input_ids, attention_mask)
+        auxiliary = self.auxiliary_projection(feature) if self.config.auxiliary_dim else None
         output = EmotionNetForPreTrainingOutput(
-            self.classifier(image.pooler_output), image.pooler_output, image.image_embeds, text
+            self.classifier(feature), feature, image.image_embeds, text, auxiliary
         )
         return as_asked(output, return_dict, self.config)

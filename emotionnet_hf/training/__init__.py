@@ -5,10 +5,10 @@ from emotionnet_hf.training.arguments import (
     EmotionNetArguments,
     RecipeError,
     TextCNNArguments,
-    parse_recipe,
 )
 from emotionnet_hf.training.emotionnet import train_emotionnet
 from emotionnet_hf.training.loop import TrainingError
+from emotionnet_hf.training.recipes import parse_recipe
 from emotionnet_hf.training.textcnn import train_textcnn
 
 __all__ = [

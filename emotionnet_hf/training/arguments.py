@@ -1,18 +1,14 @@
-"""Arguments of a training run: dataclasses, filled from a YAML recipe and the command line."""
+"""Arguments of a training run, as dataclasses; ``recipes`` fills them."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import difflib
-import typing
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import yaml
-from transformers import HfArgumentParser
+Metric = Literal["mean_average_precision", "hit_at_1", "accuracy", "top_2_accuracy", "last"]
+
+_OF_KEYWORDS: tuple[Metric, ...] = ("mean_average_precision", "hit_at_1", "last")
+_OF_CLASSES: tuple[Metric, ...] = ("accuracy", "top_2_accuracy", "last")
 
 
 class RecipeError(ValueError):
@@ -31,6 +27,10 @@ class RunArguments:
     """
 
     data: str = field(default="", metadata=_help("Data set: a built folder, or a Hub repository."))
+    config: str | None = field(
+        default=None,
+        metadata=_help("Configuration of the data set, such as subset_10; default: its default."),
+    )
     output_dir: str = field(default="", metadata=_help("Run folder; a killed run resumes here."))
     epochs: int = field(default=30, metadata=_help("Passes over the training split."))
     batch_size: int = field(
@@ -58,9 +58,12 @@ class RunArguments:
         default=None, metadata=_help("Default: what accelerate launch was told.")
     )
     seed: int = field(default=0, metadata=_help("Seed of weights, order and augmentation."))
-    select_on: Literal["mean_average_precision", "hit_at_1", "last"] = field(
-        default="mean_average_precision",
-        metadata=_help("Validation metric whose best epoch is kept; 'last' keeps the last."),
+    select_on: Metric | None = field(
+        default=None,
+        metadata=_help(
+            "Validation metric whose best epoch is kept, or 'last'; default: "
+            "mean_average_precision of keywords, accuracy of eight classes."
+        ),
     )
     log_steps: int = field(default=10, metadata=_help("Steps between records of the losses."))
     checkpoint_steps: int | None = field(
@@ -95,11 +98,28 @@ class RunArguments:
         if self.checkpoint_steps is not None and self.checkpoint_steps <= 0:
             raise RecipeError(f"checkpoint_steps is {self.checkpoint_steps}; it must be above 0.")
 
+    def _select_among(self, classes: str, metrics: tuple[Metric, ...]) -> None:
+        """Choose ``select_on`` where it was left open, refuse what will not be measured."""
+        self.select_on = self.select_on or metrics[0]
+        if self.select_on not in metrics:
+            # Without this the metric would be missing in every epoch, and the last one kept.
+            raise RecipeError(
+                f"select_on is {self.select_on!r}, which is not measured with classes: {classes}; "
+                f"choose one of {list(metrics)}."
+            )
+
 
 @dataclass
 class TextCNNArguments(RunArguments):
     """Training of TextCNN; the defaults are the paper's recipe (section 5.1)."""
 
+    classes: Literal["emotion_keywords", "se30k8"] = field(
+        default="emotion_keywords",
+        metadata=_help(
+            "What is predicted: the emotion keywords, from the other keywords; or SE30K8's eight "
+            "classes, as the votes say, from all keywords (section 5.3)."
+        ),
+    )
     optimizer: Literal["sgd", "adamw", "adagrad", "adadelta"] = field(
         default="adagrad", metadata=_help("Optimiser; the published code uses adadelta.")
     )
@@ -107,7 +127,10 @@ class TextCNNArguments(RunArguments):
     weight_decay: float = field(default=0.0, metadata=_help("Weight decay."))
     word_vectors: str | None = field(
         default=None,
-        metadata=_help(".bin, .txt or .kv; default: trained on the training split's keywords."),
+        metadata=_help(
+            ".bin, .txt or .kv; or a TextCNN's model folder, of which the keywords and vectors are "
+            "taken; default: trained on the training split's keywords."
+        ),
     )
     word_vector_epochs: int = field(
         default=20, metadata=_help("Passes of word2vec when it is trained here.")
@@ -128,6 +151,21 @@ class TextCNNArguments(RunArguments):
     )
     max_keywords: int = field(default=100, metadata=_help("Longer lists are cut there."))
 
+    def __post_init__(self) -> None:
+        """Check what a type cannot say.
+
+        Raises:
+            RecipeError: A value is out of range or missing, or two do not go together.
+        """
+        super().__post_init__()
+        of_keywords = self.classes == "emotion_keywords"
+        self._select_among(self.classes, _OF_KEYWORDS if of_keywords else _OF_CLASSES)
+        if not of_keywords and self.targets != "normalized":
+            raise RecipeError(
+                f"targets is {self.targets!r}, which is for emotion keywords; votes are shares of "
+                "1: with classes: se30k8 set targets: normalized."
+            )
+
 
 @dataclass
 class EmotionNetArguments(RunArguments):
@@ -146,6 +184,17 @@ class EmotionNetArguments(RunArguments):
         default_factory=lambda: [0.08, 1.0],
         metadata=_help("Area share of the random resized crop, least and most."),
     )
+    classes: Literal["emotion_keywords", "all_keywords", "basic8"] = field(
+        default="emotion_keywords",
+        metadata=_help(
+            "What is predicted (Table 4): the emotion keywords, all keywords (column keyword_ids), "
+            "or pseudo-labels of eight classes (columns basic8, basic8_scores)."
+        ),
+    )
+    pseudo_labels: Literal["hard", "soft"] = field(
+        default="hard",
+        metadata=_help("Target of basic8: the most probable class, or the scores of all eight."),
+    )
     soft_labels: bool = field(default=True, metadata=_help("Eq. 1; off: y / |y|."))
     soft_label_form: Literal["normalized", "printed"] = field(
         default="normalized", metadata=_help("Eq. 1 as in the published code or as printed.")
@@ -156,6 +205,20 @@ class EmotionNetArguments(RunArguments):
     divide_by_classes: bool = field(default=False, metadata=_help("The 1/K of Eq. 2 as printed."))
     embedding_weight: float = field(
         default=1.0, metadata=_help("lambda of Eq. 4; 0 switches the embedding loss off.")
+    )
+    auxiliary_text_model: str | None = field(
+        default=None,
+        metadata=_help("Extra supervision (Table 3): folder of the TextCNN of SE30K8's classes."),
+    )
+    auxiliary_weight: float = field(
+        default=1.0, metadata=_help("Weight of the loss of extra supervision.")
+    )
+    auxiliary_representation: Literal["features", "logits"] = field(
+        default="features",
+        metadata=_help(
+            "Of the auxiliary text model: what its classes are read from, or the eight logits, as "
+            "many as the published code's head has outputs."
+        ),
     )
     channels_last: bool | None = field(
         default=None,
@@ -184,88 +247,20 @@ class EmotionNetArguments(RunArguments):
             raise RecipeError(
                 f"crop_scale is {self.crop_scale}; it must be two shares, 0 < a <= b <= 1."
             )
-
-
-Arguments = TypeVar("Arguments", bound=RunArguments)
-
-
-def parse_recipe(kind: type[Arguments], argv: Sequence[str]) -> Arguments:
-    """Fill arguments from ``[recipe.yaml] [--name value ...]``; the command line wins.
-
-    Args:
-        kind: The dataclass to fill.
-        argv: Words of the command line; the first may be a YAML file of names and values.
-
-    Returns:
-        The arguments.
-
-    Raises:
-        RecipeError: A key is unknown, a value has the wrong type, or the file is not YAML.
-        FileNotFoundError: There is no such recipe.
-    """
-    values: dict[str, Any] = {}
-    if argv and not argv[0].startswith("-"):
-        values, argv = _read_recipe(kind, Path(argv[0])), argv[1:]
-    parser = HfArgumentParser(kind, description=kind.__doc__, allow_abbrev=False)
-    for action in parser._actions:
-        if action.dest != "help":
-            # So that only what was really given overrides the recipe.
-            action.default = argparse.SUPPRESS
-    values.update(vars(parser.parse_args(list(argv))))
-    return kind(**values)
-
-
-def _read_recipe(kind: type[RunArguments], path: Path) -> dict[str, Any]:
-    """Read a YAML file of names and values and check both against the dataclass."""
-    if not path.is_file():
-        raise FileNotFoundError(f"No recipe at {path}: the file does not exist.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path} must hold names and values, one 'name: value' a line.")
-    hints = typing.get_type_hints(kind)
-    names = {f.name for f in dataclasses.fields(kind)}
-    for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(names))}."
-            raise RecipeError(f"{path}: unknown key {key!r}.{hint}")
-    return {key: _typed(value, hints[key], f"{path}: {key}") for key, value in values.items()}
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """Return the value as the type ``hint``; YAML reads ``1e-5`` as a string, for one."""
-    origin, options = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value is False and "no" in options:
-            value = "no"  # YAML reads a bare no as a boolean
-        if value not in options:
-            raise RecipeError(f"{where} is {value!r}; it must be one of {list(options)}.")
-        return value
-    if origin is list:
-        if not isinstance(value, list):
-            raise RecipeError(f"{where} is {value!r}; it must be a list.")
-        return [_typed(item, options[0], where) for item in value]
-    if type(None) in options:
-        chosen = next(option for option in options if option is not type(None))
-        return None if value is None else _typed(value, chosen, where)
-    return _scalar(value, hint, where)
-
-
-def _scalar(value: Any, kind: type, where: str) -> Any:
-    """Return the value as bool, int, float or str, or say that it is none."""
-    wrong = RecipeError(f"{where} is {value!r}; it must be of type {kind.__name__}.")
-    if kind is bool or isinstance(value, bool):
-        if kind is bool and isinstance(value, bool):
-            return value
-        raise wrong
-    if kind is int and not isinstance(value, int):
-        raise wrong
-    if not isinstance(value, (str, int, float)):
-        raise wrong
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise wrong from error
+        of_keywords = self.classes != "basic8"
+        self._select_among(self.classes, _OF_KEYWORDS if of_keywords else _OF_CLASSES)
+        if self.classes != "emotion_keywords" and self.soft_labels:
+            raise RecipeError(
+                "soft_labels is true, but the text model predicts emotion keywords alone: with "
+                f"classes: {self.classes} set soft_labels: false."
+            )
+        if self.auxiliary_text_model == "":  # a recipe that needs one; None is without
+            raise RecipeError(
+                "auxiliary_text_model is missing: train one with scripts/recipes/"
+                "se30k8_textcnn.yaml and give its model folder as --auxiliary_text_model."
+            )
+        if self.auxiliary_text_model and not 0 < self.auxiliary_weight < float("inf"):
+            raise RecipeError(
+                f"auxiliary_weight is {self.auxiliary_weight}; it must be above 0. Leave out "
+                "auxiliary_text_model for a run without extra supervision."
+            )

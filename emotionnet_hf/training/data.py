@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
 
 from emotionnet_hf.training.arguments import RecipeError
 
-_NEEDED = ("image", "keywords", "emotion_keywords")
+# How one comes by the columns that not every data set has.
+_ORIGIN = {
+    "keyword_ids": "build it of a StockEmotion release, config: all_keywords",
+    "basic8": "build it with --basic8, config: basic8",
+    "basic8_scores": "build it with --basic8, config: basic8",
+    "votes": "build it of an SE30K8 release",
+    "label": "build it of an SE30K8 release",
+}
 
 
-def load_splits(data: str) -> DatasetDict:
-    """Open a data set with the StockEmotion schema.
+def load_splits(data: str, config: str | None = None, *, columns: Sequence[str]) -> DatasetDict:
+    """Open a data set with the StockEmotion or the SE30K8 schema.
 
     Args:
         data: A folder that ``emotionnet build`` wrote, or a repository on the Hub.
+        config: One of its configurations, such as ``subset_10``; its default one where None.
+        columns: What the training needs of it.
 
     Returns:
         Its splits, ``train`` among them.
 
     Raises:
-        RecipeError: It has no training split, or a column of the schema is missing.
+        RecipeError: It has no such configuration, no training split, or lacks a column.
     """
-    splits = load_dataset(str(Path(data)) if Path(data).is_dir() else data)
+    path = str(Path(data)) if Path(data).is_dir() else data
+    if config is not None and config not in (known := get_dataset_config_names(path)):
+        raise RecipeError(f"{data} has no configuration {config!r}, only {', '.join(known)}.")
+    splits = load_dataset(path, config)
     if "train" not in splits:
         raise RecipeError(f"{data} has no train split, only {sorted(splits)}.")
-    _check_columns(splits["train"], data)
+    _check_columns(splits["train"], data, columns)
     return splits
 
 
-def _check_columns(split: Dataset, data: str) -> None:
+def _check_columns(split: Dataset, data: str, columns: Sequence[str]) -> None:
     """Raise where a column that training needs is missing."""
-    missing = [name for name in _NEEDED if name not in split.column_names]
+    missing = [name for name in columns if name not in split.column_names]
     if missing:
+        remedy = next((_ORIGIN[name] for name in missing if name in _ORIGIN), None)
         raise RecipeError(
-            f"{data} lacks the columns {missing} (it has {split.column_names}). Build it with "
-            "`emotionnet build`."
+            f"{data} lacks the columns {missing} (it has {split.column_names}): "
+            f"{remedy or 'build it with `emotionnet build`'}."
         )

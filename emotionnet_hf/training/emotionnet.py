@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,9 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset
-from datasets import Image as ImageFeature
 from timm.models import get_pretrained_cfg
 from torch import nn
-from torch.utils.data import Dataset as TorchDataset
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from emotionnet_hf.data.schema import emotion_vocabulary
-from emotionnet_hf.data.transforms import augment
-from emotionnet_hf.loading.images import open_image
 from emotionnet_hf.losses import (
     classification_loss,
     embedding_loss,
@@ -29,19 +23,17 @@ from emotionnet_hf.losses import (
     normalized_labels,
     soft_labels,
 )
-from emotionnet_hf.models import (
-    EmotionNetConfig,
-    EmotionNetForPreTraining,
-    TextCNNForSequenceClassification,
-    build_image_processor,
-)
+from emotionnet_hf.models import EmotionNetConfig, EmotionNetForPreTraining
 from emotionnet_hf.models.backbones import load_backbone
-from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError
-from emotionnet_hf.training.batches import MicroBatch
+from emotionnet_hf.training.arguments import EmotionNetArguments
+from emotionnet_hf.training.auxiliary import Guide
 from emotionnet_hf.training.data import load_splits
+from emotionnet_hf.training.image_rows import ImageRows
+from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch, fit
-from emotionnet_hf.training.textcnn import KeywordRows
-from emotionnet_hf.training.validation import keyword_metrics
+from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
+from emotionnet_hf.training.text_models import check_classes, load_text_model
+from emotionnet_hf.training.validation import measure
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +41,7 @@ _EVALUATION_BATCH = 64
 
 
 def train_emotionnet(arguments: EmotionNetArguments) -> Path:
-    """Train EmotionNet on images with keywords (sections 4 and 5.1).
+    """Train EmotionNet on images with keywords (sections 4 and 5.1), or a variant of section 5.3.
 
     Args:
         arguments: See ``EmotionNetArguments``.
@@ -63,68 +55,7 @@ def train_emotionnet(arguments: EmotionNetArguments) -> Path:
         BackboneWeightsError: The weights of the trunk cannot be had; the message has the choices.
     """
     set_seed(arguments.seed)
-    task = EmotionNetTask(arguments, load_splits(arguments.data))
-    return fit(task, arguments)
-
-
-class ImageRows(TorchDataset[Any]):
-    """Images, keywords and labels of the rows of a split, a batch at a time.
-
-    Args:
-        split: With the StockEmotion schema.
-        keywords: Encoded keywords of the same rows.
-        arguments: ``image_size``, ``crop_scale``, ``seed``.
-    """
-
-    def __init__(
-        self, split: Dataset, keywords: KeywordRows, arguments: EmotionNetArguments
-    ) -> None:
-        self.images = split.select_columns(["image"]).cast_column(
-            "image", ImageFeature(decode=False)
-        )
-        self.keywords = keywords
-        self.arguments = arguments
-        self.processor = build_image_processor(arguments.backbone, arguments.image_size)
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.keywords)
-
-    def __getitems__(self, batch: MicroBatch) -> Batch:
-        """Return a training batch: augmented pixels, uint8 (B, 3, S, S), and keywords."""
-        pixels = [
-            augment(
-                image,
-                self.arguments.image_size,
-                np.random.default_rng([self.arguments.seed, batch.epoch, int(row)]),
-                self.arguments.crop_scale,
-            )
-            for row, image in zip(batch.rows, self._open(batch.rows), strict=True)
-        ]
-        return {"pixels": torch.stack(pixels), **self.text(batch.rows)}
-
-    def for_evaluation(self, rows: np.ndarray) -> Batch:
-        """Return an evaluation batch: pixels as the saved image processor makes them."""
-        processed = self.processor(self._open(rows), return_tensors="pt")
-        return {"pixel_values": processed["pixel_values"], **self.text(rows)}
-
-    def text(self, rows: np.ndarray) -> Batch:
-        """Return the non-emotion keywords, the labels, and all keywords, ids and mask (B, L)."""
-        everything = self.keywords.keywords.rows(rows)
-        ids, mask = everything.padded(self.keywords.pad, self.keywords.max_keywords)
-        context = self.keywords.__getitems__(MicroBatch(0, rows))
-        return {
-            "keyword_ids": torch.from_numpy(ids),
-            "keyword_mask": torch.from_numpy(mask),
-            "context_ids": context["input_ids"],
-            "context_mask": context["attention_mask"],
-            "labels": context["labels"],
-        }
-
-    def _open(self, rows: np.ndarray) -> list[Any]:
-        """Open the images of some rows as RGB."""
-        found = self.images[rows.tolist()]["image"]
-        return [open_image(image["bytes"] or Path(image["path"])) for image in found]
+    return fit(EmotionNetTask(arguments), arguments)
 
 
 class EmotionNetTask:
@@ -132,40 +63,48 @@ class EmotionNetTask:
 
     Args:
         arguments: Of the run.
-        splits: With the StockEmotion schema; ``train``, and ``validation`` if there is one.
 
     Raises:
-        RecipeError: The text model was trained on other emotion keywords than the data has.
+        RecipeError: The data set, or a text model, is not as the arguments need it.
     """
 
-    def __init__(self, arguments: EmotionNetArguments, splits: Mapping[str, Dataset]) -> None:
+    def __init__(self, arguments: EmotionNetArguments) -> None:
         self.arguments = arguments
-        emotions = emotion_vocabulary(splits["train"].features)
-        self.text_model, self.tokenizer = _load_text_model(arguments.text_model, list(emotions))
-        self.model = self._build_model(list(emotions))
+        columns = ("image", "keywords", *COLUMNS[arguments.classes])
+        splits = load_splits(arguments.data, arguments.config, columns=columns)
+        names = class_names(arguments.classes, splits["train"].features)
+        self.text_model, self.tokenizer = load_text_model(arguments.text_model, "text_model")
+        if arguments.soft_labels:
+            check_classes(self.text_model, names, "Train TextCNN on the same data set.")
+        self.guide = Guide(arguments) if arguments.auxiliary_text_model else None
+        self.model = self._build_model(names)
         self.rows = {
-            name: ImageRows(
-                splits[name], KeywordRows(splits[name], self.tokenizer, emotions), arguments
-            )
-            for name in ("train", "validation")
-            if name in splits
+            name: self._rows(splits[name]) for name in ("train", "validation") if name in splits
         }
         self.train_rows = self.rows["train"]
         statistics = self.train_rows.processor
         self.mean = torch.tensor(statistics.image_mean).view(3, 1, 1)
         self.std = torch.tensor(statistics.image_std).view(3, 1, 1)
 
-    def _build_model(self, emotions: Sequence[str]) -> EmotionNetForPreTraining:
+    def _rows(self, split: Dataset) -> ImageRows:
+        """Return images, keywords and targets of a split."""
+        hard = self.arguments.pseudo_labels == "hard"
+        targets = read_targets(self.arguments.classes, split, hard)
+        keywords = KeywordRows(split, self.tokenizer, targets)
+        return ImageRows(split, keywords, self.arguments, self.guide)
+
+    def _build_model(self, names: Sequence[str]) -> EmotionNetForPreTraining:
         """Make the model: trunk with its weights, new heads, the text model's word vectors."""
         embedding = self.text_model.textcnn.embedding.weight
         config = EmotionNetConfig(
             backbone=self.arguments.backbone,
             backbone_kwargs=_size_of_fixed(self.arguments),
             projection_dim=embedding.shape[1],
+            auxiliary_dim=self.guide.dim if self.guide else 0,
             vocab_size=embedding.shape[0],
             pad_token_id=self.tokenizer.pad_token_id,
             unk_token_id=self.tokenizer.unk_token_id,
-            id2label=dict(enumerate(emotions)),
+            id2label=dict(enumerate(names)),
         )
         model = EmotionNetForPreTraining(config)
         self.channels_last = _wants_channels_last(model, self.arguments)
@@ -183,23 +122,27 @@ class EmotionNetTask:
         return model
 
     def losses(self, model: nn.Module, batch: Batch, accelerator: Accelerator) -> Batch:
-        """Return the losses of Eq. 2 to 4 on a training batch."""
+        """Return the losses of Eq. 2 to 4, and of extra supervision, on a training batch."""
         device = accelerator.device
         pixels = batch["pixels"].float().div_(255)
         batch["pixel_values"] = (pixels - self.mean.to(device)) / self.std.to(device)
         values = self.per_image(model, batch, accelerator)
         classification = values["classification_loss"].mean()
-        known = values["has_text"].float().sum()
-        # The mean over the images that have text, over all processes; DDP divides by their number.
-        known_anywhere = accelerator.reduce(known, reduction="mean")
-        embedding = values["embedding_loss"].sum() / known_anywhere.clamp(min=1e-6)
+        embedding = _mean_over(values["embedding_loss"], values["has_text"], accelerator)
         if not self.arguments.embedding_weight:
             embedding = embedding.detach()
         loss = emotionnet_loss(classification, embedding, self.arguments.embedding_weight)
-        return {"loss": loss, "classification_loss": classification, "embedding_loss": embedding}
+        losses = {"classification_loss": classification, "embedding_loss": embedding}
+        if self.guide:
+            auxiliary = _mean_over(
+                values["auxiliary_loss"], values["has_auxiliary_text"], accelerator
+            )
+            loss = loss + self.arguments.auxiliary_weight * auxiliary
+            losses["auxiliary_loss"] = auxiliary
+        return {"loss": loss, **losses}
 
     def per_image(self, model: nn.Module, batch: Batch, accelerator: Accelerator) -> Batch:
-        """Return logits (B, K), both losses (B,) and whether there is text (B,)."""
+        """Return logits (B, K), each loss (B,) and whether there is text for it (B,)."""
         if self.channels_last:
             batch["pixel_values"] = batch["pixel_values"].contiguous(
                 memory_format=torch.channels_last
@@ -218,11 +161,12 @@ class EmotionNetTask:
             "classification_loss": classification,
             "embedding_loss": embedding_loss(output.image_embeds.float(), output.text_embeds),
             "has_text": has_text(output.text_embeds),
+            **(self.guide.losses(output.auxiliary_embeds, batch) if self.guide else {}),
         }
 
     @torch.no_grad()
     def targets(self, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
-        """Return the target distribution of each image, float (B, K) (Eq. 1)."""
+        """Return the target distribution of each image, float (B, K) (Eq. 1, or the labels')."""
         if not self.arguments.soft_labels:
             return normalized_labels(batch["labels"])
         text_model = self.text_model.to(accelerator.device)
@@ -235,7 +179,7 @@ class EmotionNetTask:
         )
 
     def evaluate(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
-        """Return both losses, hit@1 and mean average precision on the validation split."""
+        """Return the losses and the metrics of the classes on the validation split."""
         if "validation" not in self.rows:
             return {}
         split = self.rows["validation"]
@@ -244,21 +188,31 @@ class EmotionNetTask:
             batch = split.for_evaluation(rows)
             batch = {name: value.to(accelerator.device) for name, value in batch.items()}
             values = self.per_image(model, batch, accelerator)
-            distance = values["embedding_loss"].masked_fill(~values["has_text"], float("nan"))
-            return {
-                "scores": values["logits"].cpu().numpy(),
-                "labels": batch["labels"].cpu().numpy(),
-                "classification_loss": values["classification_loss"].cpu().numpy(),
-                "embedding_loss": distance.cpu().numpy(),
-            }
+            for name, applies in (
+                ("embedding_loss", "has_text"),
+                ("auxiliary_loss", "has_auxiliary_text"),
+            ):
+                if name in values:
+                    values[name] = values[name].masked_fill(~values[applies], float("nan"))
+            losses = {name: v.cpu().numpy() for name, v in values.items() if name.endswith("_loss")}
+            return {**split.targets.judged(values["logits"].cpu().numpy(), rows), **losses}
 
-        return keyword_metrics(scores, len(split), _EVALUATION_BATCH, accelerator)
+        return measure(split.targets.metrics, scores, len(split), _EVALUATION_BATCH, accelerator)
 
     def save(self, model: Any, folder: Path) -> None:
         """Write model, tokenizer and image processor."""
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.train_rows.processor.save_pretrained(folder)
+
+
+def _mean_over(
+    values: torch.Tensor, applies: torch.Tensor, accelerator: Accelerator
+) -> torch.Tensor:
+    """Average (B,) over the images that it applies to, on all processes; the others are 0 in it."""
+    # DistributedDataParallel divides the sum of the gradients by the number of processes.
+    count = accelerator.reduce(applies.float().sum(), reduction="mean")
+    return values.sum() / count.clamp(min=1e-6)
 
 
 def _size_of_fixed(arguments: EmotionNetArguments) -> dict[str, Any] | None:
@@ -278,21 +232,3 @@ def _wants_channels_last(model: nn.Module, arguments: EmotionNetArguments) -> bo
         return arguments.channels_last
     grouped = any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in model.modules())
     return not (grouped and PartialState().device.type == "cpu")
-
-
-def _load_text_model(
-    folder: str, emotions: list[str]
-) -> tuple[TextCNNForSequenceClassification, PreTrainedTokenizerFast]:
-    """Load the TextCNN of a run and check that it predicts the data's emotion keywords."""
-    if not (Path(folder) / "config.json").is_file() and Path(folder).exists():
-        raise RecipeError(f"text_model {folder} is no model folder: it has no config.json.")
-    text_model = TextCNNForSequenceClassification.from_pretrained(folder)
-    classes = [text_model.config.id2label[i] for i in range(text_model.config.num_labels)]
-    if classes != emotions:
-        raise RecipeError(
-            f"text_model {folder} predicts {len(classes)} emotion keywords "
-            f"({', '.join(classes[:3])}, ...), the data has {len(emotions)} "
-            f"({', '.join(emotions[:3])}, ...). Train TextCNN on the same data set."
-        )
-    text_model.requires_grad_(False).eval()
-    return text_model, AutoTokenizer.from_pretrained(folder)

@@ -221,7 +221,7 @@ class _Run:
         self.model.train()
         if metrics:
             self._record({"validation": metrics, "epoch": epoch})
-        chosen = metrics.get(self.arguments.select_on)
+        chosen = metrics.get(self.arguments.select_on or "last")
         if chosen is None or math.isnan(chosen) or self.best is None or chosen > self.best:
             self.best = chosen
             if self.accelerator.is_main_process:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
-import os
-import platform
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from emotionnet_hf.environment import environment
 from emotionnet_hf.files import whole_folder, write_json, write_text
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
 
@@ -19,17 +16,14 @@ from emotionnet_hf.training.arguments import RecipeError, RunArguments
 _FREE = frozenset(
     {"overwrite", "progress", "num_workers", "keep_checkpoints", "report_to", "output_dir"}
 )
-_PACKAGES = (
-    *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate"),
-    *("huggingface_hub", "safetensors", "gensim", "numpy", "pillow"),
-)
 
 
 class RunFolder:
     """One run on disk.
 
     ``arguments.json`` and ``environment.json`` say what was run, ``metrics.jsonl`` has one record
-    a line, ``checkpoints/step-N`` resume it, ``model`` is the result.
+    a line, ``checkpoints/step-N`` resume it, ``model`` is the result. A training that measures
+    a test split adds ``results.json``.
 
     Args:
         arguments: Of the run; ``arguments.output_dir`` is the folder.
@@ -70,10 +64,14 @@ class RunFolder:
 
     def _check_same(self, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
         """Raise where the run that stands here had other arguments."""
+        # A version that lacked an argument did what its default says.
+        fields = dataclasses.fields(self.arguments)
+        before = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+        before |= stored
         changed = [
-            f"{name} was {stored.get(name)!r} and is {wanted[name]!r}"
+            f"{name} was {before.get(name)!r} and is {wanted[name]!r}"
             for name in wanted
-            if name not in _FREE and stored.get(name) != wanted[name]
+            if name not in _FREE and before.get(name) != wanted[name]
         ]
         if changed:
             raise RecipeError(
@@ -121,31 +119,3 @@ class RunFolder:
             shutil.copytree(self.best, folder, dirs_exist_ok=True)
         shutil.rmtree(self.best)
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-
-
-def environment() -> dict[str, Any]:
-    """Return Python, platform, package versions and the git commit of the working folder."""
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "git_commit": _git_commit(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-    }
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the package's own checkout, None where it is no checkout."""
-    checkout = Path(__file__).resolve().parents[2]
-    # Installed into an environment inside some other project, git would tell that one's commit.
-    if not (checkout / ".git").exists():
-        return None
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(checkout), "describe", "--always", "--dirty"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:  # there is no git
-        return None
-    return asked.stdout.strip() or None

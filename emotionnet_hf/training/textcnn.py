@@ -1,10 +1,11 @@
-"""Training TextCNN: from the non-emotion keywords of an image to its emotion keywords."""
+"""Training TextCNN: from an image's keywords to its emotion keywords, or to SE30K8's classes."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from datasets import Dataset
 from torch import nn
-from torch.utils.data import Dataset as TorchDataset
 from transformers import PreTrainedTokenizerFast
 
-from emotionnet_hf.data.keyword_lists import KeywordLists
 from emotionnet_hf.data.schema import emotion_vocabulary
 from emotionnet_hf.emotions import default_vocabulary
+from emotionnet_hf.environment import environment
+from emotionnet_hf.files import write_json
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.losses import classification_loss, normalized_labels
 from emotionnet_hf.models import (
@@ -27,12 +28,16 @@ from emotionnet_hf.models import (
     TextCNNForSequenceClassification,
     keyword_tokenizer,
 )
+from emotionnet_hf.models.tokenization_keywords import SPECIAL_TOKENS
 from emotionnet_hf.text import embedding_matrix, load_word_vectors, train_word_vectors
-from emotionnet_hf.training.arguments import TextCNNArguments
+from emotionnet_hf.training.arguments import RecipeError, TextCNNArguments
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.data import load_splits
+from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch, fit
-from emotionnet_hf.training.validation import keyword_metrics
+from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
+from emotionnet_hf.training.text_models import load_text_model
+from emotionnet_hf.training.validation import measure
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +45,11 @@ _EVALUATION_BATCH = 4096
 
 
 def train_textcnn(arguments: TextCNNArguments) -> Path:
-    """Train TextCNN on the non-emotion keywords of a data set (sections 4 and 5.1).
+    """Train TextCNN on the keywords of a data set (sections 4, 5.1 and 5.3).
+
+    Emotion keywords are predicted from the other keywords. SE30K8's eight classes are predicted
+    from all keywords, the target being the shares of the votes; such a run ends by measuring the
+    trained model on the test split, if there is one, into ``results.json`` of the run folder.
 
     Args:
         arguments: See ``TextCNNArguments``.
@@ -53,65 +62,58 @@ def train_textcnn(arguments: TextCNNArguments) -> Path:
         WordVectorError: The word vectors cannot be used.
     """
     set_seed(arguments.seed)
-    splits = load_splits(arguments.data)
-    emotions = emotion_vocabulary(splits["train"].features)
-    task = _TextCNNTask(arguments, splits, emotions)
-    return fit(task, arguments)
+    columns = ("keywords", *COLUMNS[arguments.classes])
+    splits = load_splits(arguments.data, arguments.config, columns=columns)
+    task = _TextCNNTask(arguments, splits)
+    folder = fit(task, arguments)
+    if arguments.classes == "se30k8" and "test" in splits:
+        _measure_test(task, splits["test"], folder)
+    return folder
 
 
-class KeywordRows(TorchDataset[Any]):
-    """Non-emotion keywords and emotion labels of the rows of a split, a batch at a time."""
-
-    def __init__(
-        self, split: Dataset, tokenizer: PreTrainedTokenizerFast, emotions: Vocabulary
-    ) -> None:
-        ids = tokenizer.get_vocab()
-        self.pad = tokenizer.pad_token_id
-        self.max_keywords = tokenizer.model_max_length
-        self.classes = len(emotions)
-        table = split.select_columns(["keywords", "emotion_keywords"]).with_format("arrow")[:]
-        self.keywords = KeywordLists.from_names(
-            table["keywords"], ids, unknown=tokenizer.unk_token_id
-        )
-        self.context = self.keywords.without(emotion_tokens(ids, emotions))
-        self.labels = KeywordLists.from_ids(table["emotion_keywords"])
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.labels)
-
-    def __getitems__(self, batch: MicroBatch) -> Batch:
-        """Return a batch: ids and mask int64 (B, L), labels float32 (B, K)."""
-        ids, mask = self.context.rows(batch.rows).padded(self.pad, self.max_keywords)
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask),
-            "labels": torch.from_numpy(self.labels.rows(batch.rows).multi_hot(self.classes)),
-        }
-
-
-def emotion_tokens(ids: Mapping[str, int], emotions: Vocabulary) -> np.ndarray:
-    """Return which tokens are emotion keywords, bool, indexed by token id."""
-    marked = np.zeros(max(ids.values()) + 1, dtype=bool)
-    marked[[ids[name] for name in emotions if name in ids]] = True
-    return marked
+def _measure_test(task: _TextCNNTask, split: Dataset, folder: Path) -> None:
+    """Write the metrics of the test split into the run folder, unless they are there."""
+    path = folder.parent / "results.json"
+    if path.is_file():
+        return
+    accelerator = Accelerator()
+    model = TextCNNForSequenceClassification.from_pretrained(folder).to(accelerator.device).eval()
+    with torch.inference_mode():
+        metrics = task.measured(model, task.rows(split), accelerator)
+    results = {
+        "dataset": "SE30K8",
+        "config": task.arguments.config or "default",
+        "split": "test",
+        "protocol": "keywords",
+        # Without a majority in any row there is no accuracy.
+        "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
+        "environment": environment(),
+    }
+    if accelerator.is_main_process:
+        write_json(path, results)
+    accelerator.wait_for_everyone()
 
 
 class _TextCNNTask:
     """What ``fit`` needs to know of TextCNN."""
 
-    def __init__(
-        self, arguments: TextCNNArguments, splits: Mapping[str, Dataset], emotions: Vocabulary
-    ) -> None:
+    def __init__(self, arguments: TextCNNArguments, splits: Mapping[str, Dataset]) -> None:
         self.arguments = arguments
-        lists = splits["train"].select_columns(["keywords"]).with_format("arrow")[:]["keywords"]
-        self.tokenizer, embedding = build_text_vocabulary(lists.to_pylist(), emotions, arguments)
-        self.model = _build_model(arguments, emotions, embedding)
-        self.train_rows = KeywordRows(splits["train"], self.tokenizer, emotions)
-        self.validation_rows = (
-            KeywordRows(splits["validation"], self.tokenizer, emotions)
-            if "validation" in splits
-            else None
+        train = splits["train"]
+        lists = train.select_columns(["keywords"]).with_format("arrow")[:]["keywords"]
+        names = class_names(arguments.classes, train.features)
+        self.tokenizer, embedding = build_text_vocabulary(
+            lists.to_pylist(), emotion_vocabulary(train.features), arguments
+        )
+        self.model = _build_model(arguments, names, embedding)
+        self.train_rows = self.rows(train)
+        self.validation_rows = self.rows(splits["validation"]) if "validation" in splits else None
+
+    def rows(self, split: Dataset) -> KeywordRows:
+        """Return keywords and targets of a split."""
+        classes = self.arguments.classes
+        return KeywordRows(
+            split, self.tokenizer, read_targets(classes, split), everything=classes == "se30k8"
         )
 
     def losses(self, model: nn.Module, batch: Batch, accelerator: Accelerator) -> Batch:
@@ -128,23 +130,26 @@ class _TextCNNTask:
         return {"loss": classification_loss(logits, targets).mean()}
 
     def evaluate(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
-        """Return loss, hit@1 and mean average precision on the validation split."""
-        split = self.validation_rows
-        if split is None:
+        """Return the loss and the metrics of the classes on the validation split."""
+        if self.validation_rows is None:
             return {}
+        return self.measured(model, self.validation_rows, accelerator)
+
+    def measured(
+        self, model: nn.Module, split: KeywordRows, accelerator: Accelerator
+    ) -> dict[str, float]:
+        """Return the loss and the metrics of the classes on some rows."""
 
         def scores(rows: np.ndarray) -> dict[str, np.ndarray]:
             batch = split.__getitems__(MicroBatch(0, rows))
             batch = {name: value.to(accelerator.device) for name, value in batch.items()}
             logits = model(batch["input_ids"], batch["attention_mask"]).logits
             loss = classification_loss(logits, normalized_labels(batch["labels"]))
-            return {
-                "scores": logits.float().cpu().numpy(),
-                "labels": batch["labels"].cpu().numpy(),
-                "loss": loss.float().cpu().numpy(),
-            }
+            judged = split.targets.judged(logits.float().cpu().numpy(), rows)
+            return {**judged, "loss": loss.float().cpu().numpy()}
 
-        return keyword_metrics(scores, len(split), _EVALUATION_BATCH, accelerator)
+        metrics = split.targets.metrics
+        return measure(metrics, scores, len(split), _EVALUATION_BATCH, accelerator)
 
     def save(self, model: Any, folder: Path) -> None:
         """Write model and tokenizer."""
@@ -160,6 +165,8 @@ def build_text_vocabulary(
     The vocabulary has the keywords of at least ``min_count`` training images, the emotion
     keywords, and those of the label sets in ``emotionnet_hf.emotions`` that the word vectors know,
     so that zero-shot candidates work. Keywords without a vector are left out: they are unknown.
+    Where ``word_vectors`` is a TextCNN's folder, keywords and vectors are that model's: so a text
+    model of SE30K8's 30 K images knows the keywords of all of StockEmotion, which it is to label.
 
     Args:
         lists: Keyword lists of the training split, in normal form.
@@ -168,7 +175,13 @@ def build_text_vocabulary(
 
     Returns:
         The tokenizer, and its embedding, float32 (V, embedding_dim).
+
+    Raises:
+        RecipeError: The folder holds no TextCNN, or one with vectors of another size.
+        WordVectorError: The file of word vectors cannot be used.
     """
+    if arguments.word_vectors is not None and Path(arguments.word_vectors).is_dir():
+        return _vocabulary_of(arguments.word_vectors, arguments)
     counts = Counter(name for keywords in lists for name in keywords)
     frequent = {name for name, count in counts.items() if count >= arguments.min_count}
     if arguments.word_vectors is None:
@@ -190,8 +203,23 @@ def build_text_vocabulary(
     return keyword_tokenizer(names, arguments.max_keywords), embedding
 
 
+def _vocabulary_of(
+    folder: str, arguments: TextCNNArguments
+) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
+    """Take keywords and word vectors of a TextCNN."""
+    model, tokenizer = load_text_model(folder, "word_vectors")
+    embedding = model.textcnn.embedding.weight.numpy()
+    if embedding.shape[1] != arguments.embedding_dim:
+        raise RecipeError(
+            f"The word vectors of {folder} have {embedding.shape[1]} dimensions: set embedding_dim."
+        )
+    ids = tokenizer.get_vocab()
+    keywords = [name for name in sorted(ids, key=ids.__getitem__) if name not in SPECIAL_TOKENS]
+    return keyword_tokenizer(keywords, arguments.max_keywords), embedding
+
+
 def _build_model(
-    arguments: TextCNNArguments, emotions: Vocabulary, embedding: np.ndarray
+    arguments: TextCNNArguments, names: Sequence[str], embedding: np.ndarray
 ) -> TextCNNForSequenceClassification:
     """Make the model with its word vectors in place."""
     make = TextCNNConfig if arguments.variant == "paper" else TextCNNConfig.published_code
@@ -200,7 +228,7 @@ def _build_model(
         embedding_dim=embedding.shape[1],
         hidden_size=arguments.hidden_size,
         max_keywords=arguments.max_keywords,
-        id2label=dict(enumerate(emotions)),
+        id2label=dict(enumerate(names)),
     )
     model = TextCNNForSequenceClassification(config)
     model.textcnn.embedding.weight.copy_(torch.from_numpy(embedding))

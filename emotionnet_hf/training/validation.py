@@ -11,9 +11,43 @@ from accelerate.utils import gather_object
 from emotionnet_hf.metrics import hit_at_k, mean_average_precision
 
 Values = dict[str, np.ndarray]
+Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
-def keyword_metrics(
+def keyword_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Measure how well keywords are predicted.
+
+    Args:
+        scores: Float, (N, K).
+        labels: 1 where the image has the keyword, (N, K).
+
+    Returns:
+        ``hit_at_1`` (the paper's top-1) and ``mean_average_precision``.
+    """
+    return {
+        "hit_at_1": hit_at_k(scores, labels),
+        "mean_average_precision": mean_average_precision(scores, labels),
+    }
+
+
+def class_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Measure how well one class an image is predicted.
+
+    Args:
+        scores: Float, (N, K), K at least 2.
+        labels: 1 at the class, (N, K); rows of zeros have none and are left out.
+
+    Returns:
+        ``accuracy``, and ``top_2_accuracy``: the class is one of the two best-scored ones.
+    """
+    return {
+        "accuracy": hit_at_k(scores, labels),
+        "top_2_accuracy": hit_at_k(scores, labels, 2),
+    }
+
+
+def measure(
+    metrics: Metrics,
     compute: Callable[[np.ndarray], Values],
     num_rows: int,
     batch_size: int,
@@ -22,14 +56,15 @@ def keyword_metrics(
     """Compute metrics over a split that the processes share out.
 
     Args:
+        metrics: From all rows' scores and labels.
         compute: From row numbers, int64 (B,), to ``scores`` (B, K), ``labels`` (B, K) and any
-            losses (B,); NaN in a loss means "does not apply".
+            further values (B,), such as losses; NaN there means "does not apply".
         num_rows: Rows of the split.
         batch_size: Rows at a time.
         accelerator: Of the run.
 
     Returns:
-        ``hit_at_1``, ``mean_average_precision`` and the mean of each loss, equal on all processes.
+        The metrics and the mean of each further value, equal on all processes.
     """
     rows = np.arange(accelerator.process_index, num_rows, accelerator.num_processes)
     parts = [compute(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
@@ -37,7 +72,6 @@ def keyword_metrics(
     values = {name: np.concatenate([part[name] for part in gathered]) for name in gathered[0]}
     scores, labels = values.pop("scores"), values.pop("labels")
     return {
-        "hit_at_1": hit_at_k(scores, labels),
-        "mean_average_precision": mean_average_precision(scores, labels),
-        **{name: float(np.nanmean(losses)) for name, losses in values.items()},
+        **metrics(scores, labels),
+        **{name: float(np.nanmean(each)) for name, each in values.items()},
     }

@@ -109,3 +109,16 @@ def test_text_tower_holds_the_vectors_behind_padding_and_unknown():
     assert model.config.vocab_size == len(rows) == 4
     np.testing.assert_array_equal(rows.numpy(), [[0] * 3, [0] * 3, *tower[1]])
     assert not model.training
+
+
+def test_auxiliary_branch_is_a_head_of_the_whole_model():
+    tower = build_tower(embed, ["joy"], None, 3)
+    read = as_read(LAYOUT | KINDS["three-branch"])
+    weight = torch.arange(8 * 2048, dtype=torch.float32).view(8, 2048)
+    read.tensors["fc_aux.weight"] = weight
+    model = build_emotionnet(read, list("abcde"), tower)
+    assert model.config.auxiliary_dim == 8
+    assert torch.equal(model.auxiliary_projection.weight, weight)
+    two = build_emotionnet(as_read(LAYOUT | KINDS["two-branch"]), list("abcde"), tower)
+    assert two.config.auxiliary_dim == 0
+    assert build_emotionnet(read, list("abcde")).config.auxiliary_dim == 0

@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoModelForPreTraining
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from emotionnet_hf.models import (
+    CheckpointError,
     EmotionNetConfig,
     EmotionNetForImageClassification,
     EmotionNetForPreTraining,
@@ -354,3 +355,57 @@ def test_tagging_pipeline_is_found_in_the_configuration_where_it_is_not_register
     (entry,) = config.custom_pipelines.values()
     entry["pt"] = (AutoModelForPreTraining,)  # as pipeline() does
     json.dumps(config.to_dict()["custom_pipelines"])
+
+
+# --- the auxiliary head (section 5.3, extra supervision)
+
+
+def test_auxiliary_head_is_a_linear_map_of_the_feature(tiny_net, pictures):
+    model = tiny_net(auxiliary_dim=5)
+    with torch.no_grad():
+        output = model(pictures())
+    weight, bias = (p.detach().double().numpy() for p in model.auxiliary_projection.parameters())
+    expected = output.pooler_output.double().numpy() @ weight.T + bias
+    assert output.auxiliary_embeds.shape == (2, 5)
+    torch.testing.assert_close(output.auxiliary_embeds.double(), torch.from_numpy(expected))
+
+
+def test_without_auxiliary_head_nothing_of_it_is_there(tiny_net, pictures, tmp_path):
+    model = tiny_net()
+    assert not any("auxiliary" in name for name in model.state_dict())
+    with torch.no_grad():
+        assert model(pictures()).auxiliary_embeds is None
+    model.save_pretrained(tmp_path)
+    loaded = EmotionNetForPreTraining.from_pretrained(tmp_path)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+
+
+def test_auxiliary_head_survives_saving(tiny_net, pictures, tmp_path):
+    model = tiny_net(auxiliary_dim=5)
+    model.save_pretrained(tmp_path)
+    loaded = EmotionNetForPreTraining.from_pretrained(tmp_path)
+    with torch.no_grad():
+        given, expected = loaded(pictures(), IDS).to_tuple(), model(pictures(), IDS).to_tuple()
+    assert len(given) == 5
+    assert all(map(torch.equal, given, expected))
+    assert loaded.config.auxiliary_dim == 5
+
+
+@pytest.mark.parametrize("kind", CLASSES[:3])
+def test_classes_that_lack_the_auxiliary_head_open_the_same_folder(
+    tiny_net, pictures, tmp_path, kind
+):
+    model = tiny_net(auxiliary_dim=5)
+    model.save_pretrained(tmp_path)
+    loaded = kind.from_pretrained(tmp_path)
+    assert not any("auxiliary" in name for name in loaded.state_dict())
+    with torch.no_grad():
+        assert len(loaded(**inputs_of(kind, pictures())).to_tuple()) > 0
+
+
+def test_a_folder_that_lost_its_auxiliary_head_is_refused(tiny_net, tmp_path):
+    tiny_net().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "auxiliary_dim": 5}))
+    with pytest.raises(CheckpointError, match=r"missing: auxiliary_projection"):
+        EmotionNetForPreTraining.from_pretrained(tmp_path)

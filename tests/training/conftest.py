@@ -8,6 +8,7 @@ from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.sample import generate_sample
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.training import EmotionNetArguments, TextCNNArguments, train_textcnn
+from emotionnet_hf.training.pseudo_labels import write_pseudo_labels
 
 
 @pytest.fixture(scope="session")
@@ -76,4 +77,43 @@ def make_textcnn(data, tmp_path):
 def make_emotionnet(data, text_model, tmp_path):
     return lambda name="net", **changes: emotionnet_arguments(
         data, text_model, tmp_path / name, **changes
+    )
+
+
+@pytest.fixture(scope="session")
+def se30k8_data(se30k8_release, tmp_path_factory):
+    """SE30K8 as built of a release: configurations default and text."""
+    folder = tmp_path_factory.mktemp("se30k8") / "built"
+    build_dataset(se30k8_release, folder, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def se30k8_model(se30k8_data, tmp_path_factory):
+    """A TextCNN of SE30K8's eight classes."""
+    run = tmp_path_factory.mktemp("se30k8_model") / "run"
+    return train_textcnn(textcnn_arguments(se30k8_data, run, classes="se30k8", min_count=1))
+
+
+@pytest.fixture(scope="session")
+def release_data(release, se30k8_model, tmp_path_factory):
+    """StockEmotion as built of a release: all keywords, pseudo-labels, subsets."""
+    folder = tmp_path_factory.mktemp("stockemotion")
+    write_pseudo_labels(release, se30k8_model, folder / "basic8.parquet", progress=False)
+    build_dataset(release, folder / "built", basic8=folder / "basic8.parquet", progress=False)
+    return folder / "built"
+
+
+@pytest.fixture(scope="session")
+def release_model(release_data, tmp_path_factory):
+    """A TextCNN of the release's emotion keywords."""
+    run = tmp_path_factory.mktemp("release_model") / "run"
+    return train_textcnn(textcnn_arguments(release_data, run))
+
+
+@pytest.fixture
+def make_variant(release_data, release_model, tmp_path):
+    """Arguments of a run on the release, of whose 40 training images 2 steps make an epoch."""
+    return lambda name="net", **changes: emotionnet_arguments(
+        release_data, release_model, tmp_path / name, **changes
     )

@@ -18,14 +18,12 @@ from emotionnet_hf.training import (
     train_emotionnet,
 )
 from emotionnet_hf.training.batches import MicroBatch
-from emotionnet_hf.training.data import load_splits
 from emotionnet_hf.training.emotionnet import EmotionNetTask
 
 
 @pytest.fixture
 def task(make_emotionnet):
-    arguments = make_emotionnet()
-    return EmotionNetTask(arguments, load_splits(arguments.data))
+    return EmotionNetTask(make_emotionnet())
 
 
 def test_the_paper_recipe_is_the_default():
@@ -36,26 +34,6 @@ def test_the_paper_recipe_is_the_default():
     assert (arguments.batch_size, arguments.epochs, arguments.image_size) == (256, 30, 224)
     assert (arguments.lr_schedule, arguments.lr_drop_epochs) == ("step", [10, 20])
     assert (arguments.soft_labels, arguments.embedding_weight) == (True, 1.0)
-
-
-def test_augmentation_depends_on_seed_epoch_and_row_alone(task):
-    rows = task.train_rows
-    both = rows.__getitems__(MicroBatch(1, np.array([4, 7])))["pixels"]
-    alone = rows.__getitems__(MicroBatch(1, np.array([7])))["pixels"]
-    later = rows.__getitems__(MicroBatch(2, np.array([7])))["pixels"]
-    assert both.dtype == torch.uint8
-    assert both.shape == (2, 3, 32, 32)
-    assert torch.equal(both[1], alone[0])
-    assert not torch.equal(alone, later)
-
-
-def test_evaluation_pixels_are_those_of_the_saved_processor(task, make_emotionnet):
-    split = load_dataset(make_emotionnet().data)["validation"]
-    pixels = task.rows["validation"].for_evaluation(np.array([0, 3]))["pixel_values"]
-    expected = task.train_rows.processor(
-        [split[0]["image"], split[3]["image"]], return_tensors="pt"
-    )["pixel_values"]
-    assert torch.equal(pixels, expected)
 
 
 def test_losses_are_the_equations_on_the_batch(task):
@@ -88,7 +66,7 @@ def test_images_without_a_known_keyword_do_not_dilute_the_embedding_loss(task):
 
 def test_without_soft_labels_the_target_is_the_listed_keywords(make_emotionnet):
     arguments = make_emotionnet(soft_labels=False)
-    task = EmotionNetTask(arguments, load_splits(arguments.data))
+    task = EmotionNetTask(arguments)
     batch = task.train_rows.__getitems__(MicroBatch(0, np.arange(5)))
     target = task.targets(batch, Accelerator(cpu=True))
     assert torch.equal(target, batch["labels"] / batch["labels"].sum(-1, keepdim=True))
@@ -96,7 +74,7 @@ def test_without_soft_labels_the_target_is_the_listed_keywords(make_emotionnet):
 
 def test_without_embedding_loss_the_projection_stays(make_emotionnet):
     arguments = make_emotionnet(embedding_weight=0.0, epochs=1)
-    before = EmotionNetTask(arguments, load_splits(arguments.data)).model
+    before = EmotionNetTask(arguments).model
     assert not before.emotionnet.visual_projection.weight.requires_grad
     record = json.loads((train_emotionnet(arguments).parent / "metrics.jsonl").open().readline())
     assert record["train"]["loss"] == record["train"]["classification_loss"]
@@ -136,7 +114,7 @@ def test_trunk_starts_from_the_file_it_is_given(make_emotionnet, tmp_path):
     source = timm.create_model("test_convnext")
     save_file(source.state_dict(), tmp_path / "trunk.safetensors")
     arguments = make_emotionnet(backbone_weights=str(tmp_path / "trunk.safetensors"))
-    task = EmotionNetTask(arguments, load_splits(arguments.data))
+    task = EmotionNetTask(arguments)
     state = task.model.emotionnet.backbone.state_dict()
     assert all(torch.equal(source.state_dict()[name], value) for name, value in state.items())
 
@@ -169,8 +147,100 @@ def test_a_text_model_folder_without_model_is_refused(make_emotionnet, tmp_path)
 def test_training_changes_the_trunk(make_emotionnet):
     arguments = make_emotionnet(epochs=1)
     torch.manual_seed(0)
-    before = EmotionNetTask(arguments, load_splits(arguments.data)).model.state_dict()
+    before = EmotionNetTask(arguments).model.state_dict()
     after = load_file(train_emotionnet(arguments) / "model.safetensors")
     name = "emotionnet.backbone.stem.0.weight"
     assert before[name].shape == after[name].shape
     assert not torch.equal(before[name], after[name])
+
+
+# --- the variants of section 5.3
+
+
+def validated(folder):
+    lines = (folder.parent / "metrics.jsonl").read_text().splitlines()
+    return [r["validation"] for r in map(json.loads, lines) if "validation" in r][-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "metrics"),
+    [
+        ({"classes": "basic8", "config": "basic8"}, 8, {"accuracy", "top_2_accuracy"}),
+        (
+            {"classes": "all_keywords", "config": "all_keywords"},
+            12,
+            {"hit_at_1", "mean_average_precision", "all_keywords_hit_at_1"},
+        ),
+        ({"config": "subset_50"}, 4, {"hit_at_1", "mean_average_precision"}),
+    ],
+    ids=["basic8", "all_keywords", "subset_50"],
+)
+def test_a_variant_of_tables_4_and_5_trains(make_variant, changes, labels, metrics):
+    arguments = make_variant(soft_labels=False, embedding_weight=0.0, batch_size=8, **changes)
+    folder = train_emotionnet(arguments)
+    assert AutoModelForPreTraining.from_pretrained(folder).config.num_labels == labels
+    assert set(validated(folder)) == {*metrics, "classification_loss", "embedding_loss"}
+
+
+@pytest.mark.parametrize("pseudo_labels", ["hard", "soft"])
+def test_target_of_basic8_is_the_pseudo_label(make_variant, release_data, pseudo_labels):
+    arguments = make_variant(
+        classes="basic8", config="basic8", soft_labels=False, pseudo_labels=pseudo_labels
+    )
+    task = EmotionNetTask(arguments)
+    batch = task.train_rows.__getitems__(MicroBatch(0, np.array([5, 2])))
+    target = task.targets(batch, Accelerator(cpu=True))
+    split = load_dataset(str(release_data), "basic8")["train"].select([5, 2])
+    expected = torch.tensor(split["basic8_scores"][:])
+    if pseudo_labels == "hard":
+        expected = torch.nn.functional.one_hot(torch.tensor(split["basic8"][:]), 8).float()
+    torch.testing.assert_close(target, expected)
+
+
+def test_target_of_all_keywords_is_shared_among_them(make_variant, release_data):
+    arguments = make_variant(classes="all_keywords", config="all_keywords", soft_labels=False)
+    task = EmotionNetTask(arguments)
+    batch = task.train_rows.__getitems__(MicroBatch(0, np.array([1])))
+    target = task.targets(batch, Accelerator(cpu=True))[0]
+    ids = load_dataset(str(release_data), "all_keywords")["train"][1]["keyword_ids"]
+    assert target.nonzero().flatten().tolist() == sorted(ids)
+    torch.testing.assert_close(target[ids], torch.full((len(ids),), 1 / len(ids)))
+
+
+def test_a_subset_is_a_part_of_the_training_split(make_variant):
+    sizes = [
+        len(EmotionNetTask(make_variant(config=config)).train_rows)
+        for config in ("subset_25", "subset_75", None)
+    ]
+    assert 0 < sizes[0] < sizes[1] < sizes[2] == 40
+
+
+@pytest.mark.parametrize(("representation", "size"), [("features", 16), ("logits", 8)])
+def test_extra_supervision_leaves_a_head_in_the_model(
+    make_variant, se30k8_model, representation, size
+):
+    arguments = make_variant(
+        auxiliary_text_model=str(se30k8_model), auxiliary_representation=representation
+    )
+    torch.manual_seed(arguments.seed)
+    before = EmotionNetTask(arguments).model.auxiliary_projection.weight.clone()
+    folder = train_emotionnet(arguments)
+    model = AutoModelForPreTraining.from_pretrained(folder)
+    assert model.config.auxiliary_dim == size
+    assert not torch.equal(model.auxiliary_projection.weight, before)
+    assert model(torch.zeros(1, 3, 32, 32)).auxiliary_embeds.shape == (1, size)
+    assert 0 <= validated(folder)["auxiliary_loss"] <= 2
+
+
+def test_without_extra_supervision_there_is_no_head(make_variant):
+    model = EmotionNetTask(make_variant()).model
+    assert model.config.auxiliary_dim == 0
+    assert not any("auxiliary" in name for name in model.state_dict())
+
+
+def test_a_text_model_of_other_emotions_will_do_where_it_predicts_nothing(
+    make_emotionnet, release_model
+):
+    arguments = make_emotionnet(soft_labels=False)
+    arguments.text_model = str(release_model)
+    assert EmotionNetTask(arguments).model.config.num_labels > 4

@@ -116,6 +116,37 @@ def test_a_run_that_died_ends_as_if_it_had_not(make_textcnn, monkeypatch, step):
     assert records(broken.output_dir) == records(whole.output_dir)
 
 
+@pytest.mark.parametrize("step", [1, 4, 5])
+def test_a_run_with_extra_supervision_that_died_ends_as_if_it_had_not(
+    make_variant, se30k8_model, monkeypatch, step
+):
+    recipe = {"auxiliary_text_model": str(se30k8_model), "checkpoint_steps": 3, "epochs": 3}
+    whole, broken = make_variant("whole", **recipe), make_variant("broken", **recipe)
+    train_emotionnet(whole)
+    revive = kill_at(monkeypatch, step)
+    with pytest.raises(Killed):
+        train_emotionnet(broken)
+    revive()
+    train_emotionnet(broken)
+    assert weights(broken.output_dir) == weights(whole.output_dir)
+    assert records(broken.output_dir) == records(whole.output_dir)
+    assert all("auxiliary_loss" in r["train"] for r in records(whole.output_dir) if "train" in r)
+
+
+def test_a_run_on_se30k8_that_died_ends_as_if_it_had_not(make_textcnn, se30k8_data, monkeypatch):
+    whole, broken = (make_textcnn(name, classes="se30k8") for name in ("whole", "broken"))
+    whole.data = broken.data = str(se30k8_data)
+    train_textcnn(whole)
+    revive = kill_at(monkeypatch, 3)
+    with pytest.raises(Killed):
+        train_textcnn(broken)
+    revive()
+    train_textcnn(broken)
+    results = [Path(run.output_dir) / "results.json" for run in (whole, broken)]
+    assert weights(broken.output_dir) == weights(whole.output_dir)
+    assert results[0].read_text() == results[1].read_text()
+
+
 def test_records_hold_every_step_once(make_textcnn):
     each = losses(train_textcnn(make_textcnn("each")).parent)
     few = losses(train_textcnn(make_textcnn("few", log_steps=4, checkpoint_steps=5)).parent)
@@ -320,6 +351,41 @@ def test_two_processes_give_the_losses_of_one(make_emotionnet):
     ]
     for mine, other in zip(*validation, strict=True):
         assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["extra", "neither", "basic8", "all_keywords"])
+def test_two_processes_give_the_losses_of_one_in_each_variant(make_variant, se30k8_model, variant):
+    neither = {"soft_labels": False, "embedding_weight": 0.0}
+    recipe = {
+        "extra": {"auxiliary_text_model": str(se30k8_model)},
+        "neither": neither,
+        "basic8": {**neither, "classes": "basic8", "config": "basic8"},
+        "all_keywords": {**neither, "classes": "all_keywords", "config": "all_keywords"},
+    }[variant]
+    one, two = make_variant("one", **recipe), make_variant("two", **recipe)
+    train_emotionnet(one)
+    finish(launch(two, 2))
+    mine, other = records(one.output_dir), records(two.output_dir)
+    assert len(mine) == len(other) == 6
+    for record, same in zip(mine, other, strict=True):
+        for kind in {"train", "validation"} & record.keys():
+            assert same[kind] == pytest.approx(record[kind], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_se30k8_text_model_is_trained_and_measured_by_its_script(make_textcnn, se30k8_data):
+    arguments = make_textcnn(classes="se30k8", config="text")
+    arguments.data = str(se30k8_data)
+    one = train_textcnn(arguments).parent
+    two = make_textcnn("two", classes="se30k8", config="text")
+    two.data = str(se30k8_data)
+    finish(launch(two, 2, "train_textcnn.py"))
+    measured = [
+        json.loads((Path(run) / "results.json").read_text())["metrics"]
+        for run in (one, two.output_dir)
+    ]
+    assert measured[1] == pytest.approx(measured[0], rel=1e-3)
 
 
 @pytest.mark.slow

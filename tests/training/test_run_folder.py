@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
-from emotionnet_hf.training.run_folder import RunFolder, environment
+from emotionnet_hf.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -33,15 +33,6 @@ def test_a_new_run_keeps_its_arguments_and_its_environment(folder):
     assert versions["torch"] == torch.__version__.split("+")[0]
 
 
-def test_the_environment_is_plain_json():
-    assert json.loads(json.dumps(environment())).keys() == {
-        "python",
-        "platform",
-        "git_commit",
-        "packages",
-    }
-
-
 def test_the_same_run_is_opened_again(folder):
     run = folder(max_grad_norm=0.1, lr_drop_epochs=[1])
     run.open()
@@ -64,6 +55,20 @@ def test_other_arguments_are_refused_and_named(folder):
     with pytest.raises(RecipeError, match=r"epochs was 3 and is 4; seed was 0 and is 1.*overwrite"):
         folder(epochs=4, seed=1).open()
     assert json.loads((folder().path / "arguments.json").read_text())["epochs"] == 3
+
+
+def test_a_run_of_a_version_without_an_argument_had_its_default(folder):
+    run = folder()
+    run.open()
+    path = run.path / "arguments.json"
+    stored = json.loads(path.read_text())
+    for name in ("config", "warmup_epochs", "lr_schedule"):
+        del stored[name]
+    path.write_text(json.dumps(stored))
+    folder().open()
+    path.write_text(json.dumps(stored))
+    with pytest.raises(RecipeError, match="config was None and is 'subset_10'"):
+        folder(config="subset_10").open()
 
 
 def test_overwrite_starts_over(folder):
@@ -196,8 +201,3 @@ def test_a_finished_run_has_its_best_model_and_nothing_that_only_resuming_needs(
     run.finish()
     assert (run.model / "model.safetensors").read_text() == "weights"
     assert names(run.path) == {"arguments.json", "environment.json", "metrics.jsonl", "model"}
-
-
-def test_environment_needs_no_git(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert environment()["git_commit"] is None

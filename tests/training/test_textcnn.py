@@ -3,17 +3,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from emotionnet_hf.data.schema import emotion_vocabulary
+from emotionnet_hf.emotions import SE30K8
+from emotionnet_hf.hub.results import PAPER, read_results
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.metrics import mean_average_precision
-from emotionnet_hf.models import keyword_tokenizer
 from emotionnet_hf.text import WordVectorError
-from emotionnet_hf.training import TextCNNArguments, train_textcnn
+from emotionnet_hf.training import RecipeError, TextCNNArguments, train_textcnn
 from emotionnet_hf.training.batches import MicroBatch
-from emotionnet_hf.training.textcnn import KeywordRows, build_text_vocabulary, emotion_tokens
+from emotionnet_hf.training.keyword_rows import KeywordRows
+from emotionnet_hf.training.targets import read_targets
+from emotionnet_hf.training.textcnn import _TextCNNTask, build_text_vocabulary
 
 
 def records(folder):
@@ -28,26 +32,6 @@ def test_the_paper_recipe_is_the_default():
         *(0.1, 300),
         "paper",
     )
-
-
-def test_rows_hold_only_the_keywords_that_name_no_emotion(data):
-    split = load_dataset(str(data))["train"]
-    emotions = emotion_vocabulary(split.features)
-    names = sorted({name for row in split["keywords"] for name in row})
-    rows = KeywordRows(split, keyword_tokenizer(names), emotions)
-    batch = rows.__getitems__(MicroBatch(0, np.array([3, 0])))
-    for place, row in enumerate([3, 0]):
-        expected = [name for name in split[row]["keywords"] if name not in emotions]
-        ids = batch["input_ids"][place][batch["attention_mask"][place].bool()]
-        assert [names[i - 2] for i in ids.tolist()] == expected
-        hot = batch["labels"][place].nonzero().flatten().tolist()
-        assert hot == sorted(split[row]["emotion_keywords"])
-
-
-def test_emotion_tokens_marks_exactly_the_emotions():
-    ids = {"[PAD]": 0, "[UNK]": 1, "joy": 2, "boat": 3, "fear": 4}
-    marked = emotion_tokens(ids, Vocabulary(["fear", "joy", "rage"]))
-    assert marked.tolist() == [False, False, True, False, True]
 
 
 def test_vocabulary_leaves_out_rare_keywords_and_those_without_a_vector():
@@ -71,8 +55,8 @@ def test_training_learns_and_keeps_the_best_epoch(make_textcnn):
     validation = [r["validation"] for r in records(folder) if "validation" in r]
     best = max(v["mean_average_precision"] for v in validation)
     split = load_dataset(arguments.data)["validation"]
-    emotions = emotion_vocabulary(split.features)
-    rows = KeywordRows(split, AutoTokenizer.from_pretrained(folder), emotions)
+    targets = read_targets("emotion_keywords", split)
+    rows = KeywordRows(split, AutoTokenizer.from_pretrained(folder), targets)
     batch = rows.__getitems__(MicroBatch(0, np.arange(len(rows))))
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     logits = model(batch["input_ids"], batch["attention_mask"]).logits.detach().numpy()
@@ -123,3 +107,99 @@ def test_a_file_of_word_vectors_is_used(make_textcnn, data, tmp_path):
     token = tokenizer.convert_tokens_to_ids(names[5])
     expected = [5.0, 1.0] if token != tokenizer.unk_token_id else [0.0, 0.0]
     assert model.get_input_embeddings().weight[token].tolist() == expected
+
+
+# --- the eight classes of SE30K8
+
+
+def naive_accuracies(folder, split):
+    """One row at a time through the stock classes, from all keywords."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    first = second = counted = 0
+    for row in split:
+        if row["label"] < 0:
+            continue
+        # As keywords, not as text: an empty list is one padding token that does not count.
+        ids = tokenizer.convert_tokens_to_ids(row["keywords"]) or [tokenizer.pad_token_id]
+        mask = torch.tensor([[int(bool(row["keywords"]))] * len(ids)])
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]), mask).logits[0].tolist()
+        order = sorted(range(8), key=lambda c: -logits[c])
+        counted += 1
+        first += order[0] == row["label"]
+        second += row["label"] in order[:2]
+    return {"accuracy": first / counted, "top_2_accuracy": second / counted}
+
+
+@pytest.mark.parametrize("config", [None, "text"])
+def test_se30k8_run_measures_its_test_split(make_textcnn, se30k8_data, config):
+    arguments = make_textcnn(classes="se30k8", config=config, min_count=1, epochs=4)
+    arguments.data = str(se30k8_data)
+    folder = train_textcnn(arguments)
+    config_of = AutoModelForSequenceClassification.from_pretrained(folder).config
+    assert [config_of.id2label[i] for i in range(8)] == list(SE30K8)
+    results = json.loads((folder.parent / "results.json").read_text())
+    split = load_dataset(str(se30k8_data), config)["test"]
+    expected = naive_accuracies(folder, split)
+    assert {name: results["metrics"][name] for name in expected} == pytest.approx(expected)
+    assert results["config"] == (config or "default")
+    measured = read_results(folder.parent / "results.json", "textcnn")
+    (cells,) = [row.row(measured) for row in PAPER["textcnn"]]
+    assert cells["here"] == f"{expected['top_2_accuracy']:.3f}"
+    # The text configuration has no validation split: the last epoch is kept.
+    validated = [r["validation"] for r in records(folder) if "validation" in r]
+    assert len(validated) == (0 if config else 4)
+    assert all({"accuracy", "top_2_accuracy", "loss"} == set(v) for v in validated)
+
+
+def test_se30k8_is_read_from_all_keywords_and_its_votes_are_the_target(make_textcnn, se30k8_data):
+    arguments = make_textcnn(classes="se30k8", config="text", min_count=1)
+    arguments.data = str(se30k8_data)
+    split = load_dataset(str(se30k8_data), "text")["train"]
+    task = _TextCNNTask(arguments, {"train": split})
+    batch = task.train_rows.__getitems__(MicroBatch(0, np.arange(5)))
+    names = task.tokenizer.convert_ids_to_tokens
+    for ids, mask, row in zip(batch["input_ids"], batch["attention_mask"], split, strict=False):
+        assert names(ids[mask.bool()].tolist()) == row["keywords"]
+    task.model.eval()
+    with torch.no_grad():
+        logits = task.model(batch["input_ids"], batch["attention_mask"]).logits
+        loss = task.losses(task.model, dict(batch), Accelerator(cpu=True))["loss"]
+    votes = np.array(split["votes"][:5])
+    log_p = logits.double().numpy()
+    log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    assert loss.item() == pytest.approx(-(votes * log_p).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_a_finished_run_that_was_killed_before_its_test_measures_it_then(make_textcnn, se30k8_data):
+    arguments = make_textcnn(classes="se30k8", min_count=1, epochs=1)
+    arguments.data = str(se30k8_data)
+    path = train_textcnn(arguments).parent / "results.json"
+    before = json.loads(path.read_text())
+    path.unlink()
+    train_textcnn(arguments)
+    assert json.loads(path.read_text()) == before
+
+
+def test_keywords_and_vectors_of_another_textcnn_are_taken(
+    make_textcnn, se30k8_data, release_model
+):
+    arguments = make_textcnn(classes="se30k8", epochs=1, word_vectors=str(release_model))
+    arguments.data = str(se30k8_data)
+    folder = train_textcnn(arguments)
+    models = [
+        AutoModelForSequenceClassification.from_pretrained(f) for f in (folder, release_model)
+    ]
+    mine, other = (model.get_input_embeddings().weight for model in models)
+    assert torch.equal(mine, other)
+    vocabularies = [AutoTokenizer.from_pretrained(f).get_vocab() for f in (folder, release_model)]
+    assert vocabularies[0] == vocabularies[1]
+    arguments = make_textcnn("narrow", word_vectors=str(release_model), embedding_dim=8)
+    with pytest.raises(RecipeError, match="16 dimensions: set embedding_dim"):
+        train_textcnn(arguments)
+
+
+def test_se30k8_wants_votes(make_textcnn):
+    with pytest.raises(RecipeError, match=r"lacks the columns \['votes', 'label'\]"):
+        train_textcnn(make_textcnn(classes="se30k8"))

@@ -1,0 +1,84 @@
+"""Extra supervision (Table 3): a text model of eight classes guides the visual feature.
+
+"We first train a text-based classifier that predicts the eight emotion categories from a list of
+keywords. The representation produced by this text-classifier [...] guide[s] the learning of the
+visual embedding network, forcing the transformed feature vector to be compatible with the 8-emotion
+embedding feature vector" (section 5.3). The paper leaves the rest to a supplement. Here an
+auxiliary head transforms the visual feature, and a further embedding loss, 1 - cos as in Eq. 3,
+pulls it to the representation of all the image's keywords.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from emotionnet_hf.data.keyword_lists import KeywordLists
+from emotionnet_hf.emotions import SE30K8
+from emotionnet_hf.losses import embedding_loss, has_text
+from emotionnet_hf.training.arguments import EmotionNetArguments
+from emotionnet_hf.training.loop import Batch
+from emotionnet_hf.training.text_models import check_classes, load_text_model
+
+
+class Guide:
+    """The text model of extra supervision.
+
+    Args:
+        arguments: ``auxiliary_text_model``, and ``auxiliary_representation``: ``features``, the
+            vector that the classes are read from (the paper's "representation produced by this
+            text-classifier", hidden_size wide), or ``logits``, the eight classes' own (the
+            published code's auxiliary head has eight outputs, so this is its size).
+
+    Raises:
+        RecipeError: There is no such text model, or its classes are not SE30K8's.
+    """
+
+    def __init__(self, arguments: EmotionNetArguments) -> None:
+        folder = str(arguments.auxiliary_text_model)
+        self.model, self.tokenizer = load_text_model(folder, "auxiliary_text_model")
+        remedy = "Train it with scripts/recipes/se30k8_textcnn.yaml."
+        check_classes(self.model, list(SE30K8), remedy)
+        self.logits = arguments.auxiliary_representation == "logits"
+        config = self.model.config
+        self.dim: int = config.num_labels if self.logits else config.hidden_size
+
+    def keywords(self, split: Dataset) -> KeywordLists:
+        """Encode all keywords of each row by the guide's own tokenizer."""
+        column = split.select_columns(["keywords"]).with_format("arrow")[:]["keywords"]
+        return KeywordLists.from_names(
+            column, self.tokenizer.get_vocab(), self.tokenizer.unk_token_id
+        )
+
+    def batch(self, keywords: KeywordLists, rows: np.ndarray) -> Batch:
+        """Return what a batch needs for the guide: ids and mask, int64 (B, L)."""
+        pad, most = self.tokenizer.pad_token_id, self.tokenizer.model_max_length
+        ids, mask = keywords.rows(rows).padded(pad, most)
+        return {"auxiliary_ids": torch.from_numpy(ids), "auxiliary_mask": torch.from_numpy(mask)}
+
+    @torch.no_grad()
+    def representation(self, batch: Batch) -> torch.Tensor:
+        """Represent the keywords of a batch, float (B, dim); zeros where the guide knows none."""
+        ids, mask = batch["auxiliary_ids"], batch["auxiliary_mask"]
+        output = self.model.to(ids.device)(ids, mask)
+        found = output.logits if self.logits else output.pooler_output
+        known = (mask.bool() & (ids != self.tokenizer.unk_token_id)).any(dim=1, keepdim=True)
+        return found.float() * known
+
+    def losses(self, auxiliary_embeds: torch.Tensor, batch: Batch) -> Batch:
+        """Compare the auxiliary head's output with the text, image by image.
+
+        Args:
+            auxiliary_embeds: Float, (B, dim).
+            batch: With what ``batch`` made.
+
+        Returns:
+            ``auxiliary_loss``, 1 - cos, float (B,), 0 where the guide knows no keyword, and
+            ``has_auxiliary_text``, bool (B,), which those are.
+        """
+        text = self.representation(batch)
+        return {
+            "auxiliary_loss": embedding_loss(auxiliary_embeds.float(), text),
+            "has_auxiliary_text": has_text(text),
+        }
