@@ -116,7 +116,7 @@ PAPER: dict[str, tuple[PaperNumber, ...]] = {
         PaperNumber("StockEmotion", "tagging", "hit_at_1", 0.50, "about; section 5.1"),
         PaperNumber("DeepEmotion", "linear-probe", "accuracy", 0.6581, "Table 2"),
         PaperNumber("UnBiasedEmotion", "linear-probe", "accuracy", 0.8145, "Table 2"),
-        PaperNumber("AffectNet", "linear-probe", "accuracy", 0.5343, "Table 2"),
+        PaperNumber("AffectNet-7", "linear-probe", "accuracy", 0.5343, "Table 2"),
         PaperNumber("SE30K8", "linear-probe", "accuracy", 0.6978, "Table 2"),
         PaperNumber("EMOTIC-B", "linear-probe", "mean_average_precision", 0.2924, "Table 2"),
         PaperNumber("EMOTIC-I", "linear-probe", "mean_average_precision", 0.3096, "Table 2"),

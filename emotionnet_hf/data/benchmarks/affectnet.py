@@ -1,7 +1,7 @@
 """AffectNet-7: the faces of AffectNet with the expressions 0 to 6 (Mollahosseini et al. 2017).
 
 The paper trains on about 280 K faces and tests on the 3,500 of the official validation part
-(section 5.1). That it samples 30 K of them in an epoch is a matter of training, not of reading.
+(section 5.2). That it samples 30 K of them in an epoch is a matter of training, not of reading.
 """
 
 from __future__ import annotations

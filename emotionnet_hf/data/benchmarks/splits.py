@@ -11,7 +11,7 @@ import numpy as np
 from emotionnet_hf.data.benchmarks.rows import Rows
 
 TEST_SHARE = 0.2
-"""Share of the test split: the paper trains on 80 % and tests on 20 % (section 5.1)."""
+"""Share of the test split: the paper trains on 80 % and tests on 20 % (section 5.2)."""
 
 VALIDATION_SHARE = 0.1
 """Share of the training rows that become validation; the paper does not say whether it had any."""

@@ -11,6 +11,9 @@ from emotionnet_hf.evaluation.zero_shot.category_vectors import Pooling, Represe
 Space = Literal["word_vectors", "text_model"]
 """Where images meet categories."""
 
+Uncovered = Literal["refuse", "chance"]
+"""What to do with a category of which the text side knows no keyword."""
+
 
 class ZeroShotError(ValueError):
     """A zero-shot evaluation that cannot be done as asked; the message has the remedy."""
@@ -32,6 +35,9 @@ class ZeroShotArguments:
             for an auxiliary head that was trained towards them.
         pooling: Where each keyword has a vector. ``mean`` (the published code, the default): of
             the cosines; ``max``: the largest; ``centroid``: the cosine with the mean vector.
+        uncovered: A category without a known keyword is refused (``refuse``), or scored lowest in
+            every row (``chance``): its average precision is then what a random order has in the
+            limit, and it is never the best-scored class. The report lists such categories.
         split: Which split.
         batch_size: Pictures at a time.
         samples: Resamples behind an interval.
@@ -45,6 +51,7 @@ class ZeroShotArguments:
     space: Space | None = None
     representation: Representation | None = None
     pooling: Pooling | None = None
+    uncovered: Uncovered = "refuse"
     split: str = "test"
     batch_size: int = 32
     samples: int = 1000
@@ -52,9 +59,15 @@ class ZeroShotArguments:
 
     def __post_init__(self) -> None:
         """Check each value, and what does not go together."""
-        choices = {"space": Space, "representation": Representation, "pooling": Pooling}
+        choices = {
+            "space": Space,
+            "representation": Representation,
+            "pooling": Pooling,
+            "uncovered": Uncovered,
+        }
         for name, known in choices.items():
-            if getattr(self, name) not in (None, *get_args(known)):
+            none = () if name == "uncovered" else (None,)
+            if getattr(self, name) not in (*none, *get_args(known)):
                 raise ZeroShotError(
                     f"{name} is {getattr(self, name)!r}; choose from {', '.join(get_args(known))}."
                 )

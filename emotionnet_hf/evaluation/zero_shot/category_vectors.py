@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,13 +24,16 @@ Representation = Literal["category", "keywords", "logits"]
 auxiliary head of eight outputs was trained towards)."""
 
 
+_UNCOVERED = -1.0  # the lowest cosine
+
+
 @dataclass(frozen=True)
 class CategoryVectors:
     """C categories in a text space.
 
     Attributes:
         vectors: One or more for each category, float32, (T, D).
-        category: Which category each vector is of, int64, (T,); each has at least one.
+        category: Which category each vector is of, int64, (T,).
         known: Keywords of each category that the text side knows.
         unknown: Those that it does not know, and that count for nothing.
     """
@@ -48,16 +51,42 @@ class CategoryVectors:
             pooling: See `Pooling`.
 
         Returns:
-            Float64, (N, C).
+            Float64, (N, C); -1, the lowest cosine, for a category without a known keyword.
         """
-        vectors, images = self.vectors.astype(np.float64), images.astype(np.float64)
-        places = [np.flatnonzero(self.category == c) for c in range(len(self.known))]
-        if pooling == "centroid":
-            vectors = np.stack([vectors[rows].mean(axis=0) for rows in places])
-            return cast("np.ndarray", unit_rows(images) @ unit_rows(vectors).T)
-        cosines = unit_rows(images) @ unit_rows(vectors).T
-        pool = np.mean if pooling == "mean" else np.max
-        return np.stack([pool(cosines[:, rows], axis=1) for rows in places], axis=1)
+        vectors, images = self.vectors.astype(np.float64), unit_rows(images.astype(np.float64))
+        scores = np.full((len(images), len(self.known)), _UNCOVERED)
+        for place, name in enumerate(self.known):
+            if not self.known[name]:
+                continue
+            rows = vectors[self.category == place]
+            if pooling == "centroid":
+                rows = rows.mean(axis=0, keepdims=True)
+            cosines = images @ unit_rows(rows).T
+            scores[:, place] = (np.max if pooling == "max" else np.mean)(cosines, axis=1)
+        return scores
+
+    @property
+    def uncovered(self) -> list[str]:
+        """Categories without a known keyword."""
+        return [name for name, keywords in self.known.items() if not keywords]
+
+    def check_covered(self, wanted: Mapping[str, Sequence[str]], who: str) -> None:
+        """Refuse categories without a known keyword.
+
+        Args:
+            wanted: Keywords of each category.
+            who: Knows keywords, for the message.
+
+        Raises:
+            CategoryError: There are such categories.
+        """
+        if self.uncovered:
+            lists = "; ".join(f"{name} ({', '.join(wanted[name])})" for name in self.uncovered)
+            raise CategoryError(
+                f"{who} knows no keyword of: {lists}. Give other keywords for them, in a JSON file "
+                'with {"class": ["keyword", ...]} for every class (the model knows the keywords of '
+                'its tokenizer), or set uncovered to "chance".'
+            )
 
 
 def in_word_vectors(
@@ -72,15 +101,10 @@ def in_word_vectors(
 
     Returns:
         One vector a known keyword, (T, projection_dim).
-
-    Raises:
-        CategoryError: No keyword of a category has a word vector.
     """
     table = model.text_tower.keyword_embedding.weight.detach().float().cpu()
     has_vector = (table != 0).any(dim=1)
-    ids, known, unknown = _encoded(
-        categories, tokenizer, lambda i: bool(has_vector[i]), "EmotionNet has a word vector for"
-    )
+    ids, known, unknown = _encoded(categories, tokenizer, lambda i: bool(has_vector[i]))
     flat, category = _flat(ids)
     return CategoryVectors(table[flat].numpy(), category, known, unknown)
 
@@ -102,18 +126,15 @@ def in_text_model(
 
     Returns:
         One vector a category, or a known keyword (``keywords``).
-
-    Raises:
-        CategoryError: The model knows no keyword of a category.
     """
     model.eval()
-    ids, known, unknown = _encoded(categories, tokenizer, lambda i: True, "the text model knows")
+    ids, known, unknown = _encoded(categories, tokenizer, lambda i: True)
     if representation == "keywords":
         flat, category = _flat(ids)
         # The only keyword of a list is at its first place, however the model pads.
         vectors = model.textcnn(flat[:, None], torch.ones_like(flat)[:, None]).last_hidden_state
         return CategoryVectors(vectors[:, 0].float().numpy(), category, known, unknown)
-    longest = max(map(len, ids))
+    longest = max(1, *map(len, ids))
     pad = model.config.pad_token_id
     rows = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
@@ -125,14 +146,13 @@ def in_text_model(
 def _flat(ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, np.ndarray]:
     """Put the keywords of all categories in one row, and say which category each is of."""
     category = np.repeat(np.arange(len(ids)), [len(row) for row in ids])
-    return torch.tensor([i for row in ids for i in row]), category
+    return torch.tensor([i for row in ids for i in row], dtype=torch.long), category
 
 
 def _encoded(
     categories: Mapping[str, Sequence[str]],
     tokenizer: Any,
     usable: Callable[[int], bool],
-    who: str,
 ) -> tuple[list[list[int]], dict[str, list[str]], dict[str, list[str]]]:
     """Look keywords up: ids of the known ones by category, and which are known and which not."""
     ids, known, unknown = [], {}, {}
@@ -143,11 +163,4 @@ def _encoded(
         known[name] = [word for word, is_good in zip(keywords, good, strict=True) if is_good]
         unknown[name] = [word for word, is_good in zip(keywords, good, strict=True) if not is_good]
         ids.append([i for i, is_good in zip(found, good, strict=True) if is_good])
-    if empty := [name for name in known if not known[name]]:
-        lists = "; ".join(f"{name} ({', '.join(categories[name])})" for name in empty)
-        raise CategoryError(
-            f"{who} no keyword of: {lists}. Give other keywords for them, in a JSON file with "
-            '{"class": ["keyword", ...]} for every class; the model knows the keywords of its '
-            "tokenizer."
-        )
     return ids, known, unknown

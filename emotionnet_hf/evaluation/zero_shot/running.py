@@ -67,6 +67,8 @@ def evaluate_zero_shot(
     _check_rows(benchmark, chosen.split)
     net = EmotionNetForPreTraining.from_pretrained(model, dtype=torch.float32)
     vectors = _category_vectors(chosen, keywords, net, model)
+    if chosen.uncovered == "refuse":
+        vectors.check_covered(keywords, str(chosen.text_model or model))
     embedding = _image_embedding(net.config, chosen, vectors.vectors.shape[1])
     net.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     settings = {**asdict(chosen), "model": str(model), "image_embedding": embedding}
@@ -79,6 +81,7 @@ def evaluate_zero_shot(
             *chosen.sentences(),
             _image_sentence(embedding, chosen),
             origin(benchmark.classes, categories),
+            *_uncovered_sentence(vectors),
         ],
         progress=progress,
     )
@@ -136,6 +139,15 @@ def _image_embedding(config: Any, arguments: ZeroShotArguments, size: int) -> st
             "word_vectors."
         )
     return fitting[0]
+
+
+def _uncovered_sentence(vectors: CategoryVectors) -> list[str]:
+    if not vectors.uncovered:
+        return []
+    return [
+        f"{len(vectors.uncovered)} of {len(vectors.known)} classes have no known keyword and count "
+        f"as chance: {', '.join(vectors.uncovered)}."
+    ]
 
 
 def _image_sentence(embedding: str, arguments: ZeroShotArguments) -> str:

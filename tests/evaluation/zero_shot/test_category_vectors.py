@@ -89,8 +89,21 @@ def test_a_keyword_without_a_vector_is_unknown(checkpoint):
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     found = in_word_vectors({"a": ["nameless", "joy"]}, net, tokenizer)
     assert (found.known, found.unknown) == ({"a": ["joy"]}, {"a": ["nameless"]})
-    with pytest.raises(CategoryError, match=r"no keyword of: b \(nameless\); c \(zzz\)\. Give"):
-        in_word_vectors({"a": ["joy"], "b": ["nameless"], "c": ["zzz"]}, net, tokenizer)
+    wanted = {"a": ["joy"], "b": ["nameless"], "c": ["zzz"]}
+    found = in_word_vectors(wanted, net, tokenizer)
+    assert found.uncovered == ["b", "c"]
+    with pytest.raises(CategoryError, match=r"m knows no keyword of: b \(nameless\); c \(zzz\)\."):
+        found.check_covered(wanted, "m")
+    in_word_vectors({"a": ["joy"]}, net, tokenizer).check_covered({"a": ["joy"]}, "m")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "centroid"])
+def test_a_category_without_a_known_keyword_is_scored_lowest(net, pooling):
+    images = np.random.default_rng(2).normal(size=(4, 6))
+    scores = in_word_vectors({**CATEGORIES, "Bad": ["zzz"]}, *net).scores(images, pooling)
+    known = in_word_vectors(CATEGORIES, *net).scores(images, pooling)
+    np.testing.assert_array_equal(scores[:, :-1], known)
+    assert (scores[:, -1] == -1).all()
 
 
 def test_centroid_is_the_zero_shot_class_of_transformers(net):
@@ -157,6 +170,12 @@ def test_a_category_is_the_representation_of_its_known_keywords(text):
     np.testing.assert_allclose(logits.vectors, expected.numpy(force=True), atol=1e-5)
 
 
-def test_a_category_of_unknown_keywords_is_refused(text):
-    with pytest.raises(CategoryError, match="the text model knows no keyword of: Bad"):
-        in_text_model({**CATEGORIES, "Bad": ["zzz", "yyy"]}, *text)
+@pytest.mark.parametrize("representation", ["category", "keywords", "logits"])
+def test_a_category_of_unknown_keywords_is_scored_lowest(text, representation):
+    found = in_text_model({**CATEGORIES, "Bad": ["zzz", "yyy"]}, *text, representation)
+    known = in_text_model(CATEGORIES, *text, representation)
+    assert found.uncovered == ["Bad"] and not known.uncovered
+    images = np.random.default_rng(2).normal(size=(4, known.vectors.shape[1]))
+    scores = found.scores(images)
+    np.testing.assert_allclose(scores[:, :-1], known.scores(images), atol=1e-12)
+    assert (scores[:, -1] == -1).all()

@@ -145,6 +145,17 @@ def test_emotic_takes_its_own_lists(toy, rows, make_emotionnet):
     benchmark = toy.benchmark(people, "multi-label", "EMOTIC-B", names)
     with pytest.raises(CategoryError, match=r"Peace \(peace, relaxed, satisfied\); Affection"):
         evaluate_zero_shot(benchmark, folder, **FAST)
+    report = evaluate_zero_shot(benchmark, folder, uncovered="chance", **FAST)
+    empty = [name for name, words in report.coverage.items() if not words["known"]]
+    assert "Peace" in empty and any(
+        n.endswith(f"chance: {', '.join(empty)}.") for n in report.notes
+    )
+    labels = np.asarray([[c in row["labels"] for c in range(26)] for row in people])
+    for place, name in enumerate(names):
+        if name in empty and report.by_class[name] is not None:
+            assert report.by_class[name] == pytest.approx(labels[:, place].mean())
+    with pytest.raises(ZeroShotError, match="uncovered is None; choose from refuse, chance"):
+        evaluate_zero_shot(benchmark, folder, uncovered=None, **FAST)
 
 
 def test_the_report_is_a_file_of_results(several, folder, tmp_path):
