@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,20 +11,11 @@ from PIL import Image
 from tqdm import tqdm
 from transformers import pipeline
 
+from emotionnet_hf.data.image_files import find_images
 from emotionnet_hf.evaluation.features import in_batches
-from emotionnet_hf.loading.images import FORMATS
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
-# Without init() only the formats that were used so far are registered.
-Image.init()
-_SUFFIXES = frozenset(
-    suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
-)
 _TIMEOUT = 30.0  # seconds that a server may stay silent
-
-
-class NoImagesError(FileNotFoundError):
-    """Nothing to tag."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ def tag_images(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
-    found = [path for word in images for path in find_images(word)]
+    found = [path for word in images for path in _find(word)]
     tagger = pipeline(TASK, model=model)
     with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:
         for batch in in_batches(found, batch_size):
@@ -90,21 +80,9 @@ def tag_images(
             bar.update(len(batch))
 
 
-def find_images(word: str) -> list[str]:
-    """Return the images that a word of the command line stands for, sorted.
-
-    Raises:
-        NoImagesError: There is none; the message says what was looked for.
-    """
-    path = Path(word)
-    if word.startswith(URL_PREFIXES) or path.is_file():
-        return [word]
-    inside = path.rglob("*") if path.is_dir() else map(Path, glob.iglob(word, recursive=True))
-    found = sorted(str(p) for p in inside if p.is_file() and p.suffix.lower() in _SUFFIXES)
-    if not found:
-        what = "holds no image" if path.is_dir() else "does not exist and matches nothing"
-        raise NoImagesError(f"{word} {what}. Give files, folders, globs or URLs of images.")
-    return found
+def _find(word: str) -> list[str]:
+    """Return the images that a word of the command line stands for."""
+    return [word] if word.startswith(URL_PREFIXES) else find_images(word)
 
 
 def _open(path: str) -> Image.Image | str:

@@ -64,7 +64,13 @@ MODULE_LINES = 400
 SCRIPT_LINES = 80
 
 # Where the name one imports is not the name one installs.
-DISTRIBUTIONS = {"PIL": "pillow", "dlib": "dlib-bin", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "dlib": "dlib-bin",
+    "faiss": "faiss-cpu",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 UNSAFE_LOADS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "dill.load"}
 

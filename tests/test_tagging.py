@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from emotionnet_hf.data.image_files import NoImagesError
 from emotionnet_hf.pipelines import UnknownCandidatesError
-from emotionnet_hf.tagging import NoImagesError, Tagged, find_images, tag_images
+from emotionnet_hf.tagging import Tagged, tag_images
 
 
 def save(path, seed=0, mode="RGB", size=(40, 30), **options):
@@ -43,34 +44,6 @@ def served(tmp_path):
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-def test_file_stands_for_itself_whatever_its_name(tmp_path):
-    name = save(tmp_path / "odd[1]name", format="PNG")
-    assert find_images(name) == [name]
-
-
-def test_folder_is_searched_deep_and_sorted(tmp_path):
-    names = [
-        save(tmp_path / "a" / "deep" / "2.jpg"),
-        save(tmp_path / "a" / "z.PNG"),
-        save(tmp_path / "a" / "0.webp"),
-    ]
-    (tmp_path / "a" / "notes.txt").write_text("no picture")
-    assert find_images(str(tmp_path / "a")) == sorted(names)
-
-
-def test_folder_search_passes_over_formats_that_are_never_opened(tmp_path):
-    save(tmp_path / "a.png")
-    save(tmp_path / "logo.eps")
-    assert find_images(str(tmp_path)) == [str(tmp_path / "a.png")]
-
-
-def test_glob_is_resolved_and_sorted(tmp_path):
-    names = [save(tmp_path / f"{i}.png") for i in range(3)]
-    save(tmp_path / "3.jpg")
-    assert find_images(str(tmp_path / "*.png")) == names
-    assert len(find_images(str(tmp_path / "**" / "*"))) == 4
 
 
 def test_missing_path_is_an_error_that_names_it(tag, tmp_path):

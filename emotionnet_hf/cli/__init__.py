@@ -17,12 +17,15 @@ from emotionnet_hf.cli import (
     count_people,
     dedup,
     describe,
+    embed,
     evaluate,
     export,
     fetch_images,
+    index,
     pseudo_label,
     push,
     quickstart,
+    search,
     tag,
 )
 from emotionnet_hf.cli.command import EXIT_FAILED
@@ -40,6 +43,9 @@ _COMMANDS = (
     benchmark,
     evaluate,
     tag,
+    embed,
+    index,
+    search,
     convert,
     export,
     push,
@@ -57,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "asyncio", "datasets", "gensim", "fsspec", "timm"):
+    for noisy in ("httpx", "asyncio", "datasets", "gensim", "faiss", "fsspec", "timm"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         return int(arguments.run(arguments))

@@ -16,6 +16,8 @@ from emotionnet_hf.models import EmotionNetForPreTraining
 
 Item = TypeVar("Item")
 
+_SIMILARITIES = 2**24  # held at a time
+
 
 @dataclass(frozen=True)
 class Features:
@@ -71,20 +73,53 @@ def extract_features(
 def nearest_neighbours(queries: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:
     """Find the most similar rows by cosine, exactly.
 
+    A chunk of queries at a time is compared with the gallery, so memory does not grow with their
+    number.
+
     Args:
         queries: Float, (Q, D).
         gallery: Float, (N, D).
         k: How many, at most N.
 
     Returns:
-        Row numbers in the gallery, best first, int64, (Q, k).
+        Row numbers in the gallery, best first and equal ones in their order, int64, (Q, k).
     """
-    similarity = _unit(queries) @ _unit(gallery).T
-    return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    gallery = unit_rows(gallery)
+    chunk = max(1, _SIMILARITIES // max(1, len(gallery)))
+    found = np.empty((len(queries), min(k, len(gallery))), np.int64)
+    for start in range(0, len(queries), chunk):
+        similarity = unit_rows(queries[start : start + chunk]) @ gallery.T
+        for row, values in enumerate(similarity, start):
+            found[row] = best_first(values, found.shape[1])
+    return found
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; rows of zeros stay."""
+def best_first(values: np.ndarray, k: int) -> np.ndarray:
+    """Find the k largest values, without sorting the rest.
+
+    Args:
+        values: Float, (N,).
+        k: How many, at most N.
+
+    Returns:
+        Their places, largest value first and equal ones in their order, int64, (k,).
+    """
+    if k == 0:
+        return np.empty(0, np.int64)
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    places = np.flatnonzero(values >= least)
+    return places[np.argsort(-values[places], kind="stable")[:k]]
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; rows of zeros stay.
+
+    Args:
+        rows: Float, (N, D).
+
+    Returns:
+        The rows, (N, D), of the same type.
+    """
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 

@@ -32,7 +32,18 @@ def test_help_is_a_table_of_contents():
     assert ran.returncode == 0
     commands = (
         *("quickstart", "fetch-images", "dedup", "count-people", "pseudo-label", "build"),
-        *("describe", "audit", "benchmark", "evaluate", "tag", "convert", "export", "push"),
+        *(
+            "describe",
+            "audit",
+            "benchmark",
+            "evaluate",
+            "tag",
+            "index",
+            "search",
+            "convert",
+            "export",
+            "push",
+        ),
     )
     for command in commands:
         assert re.search(rf"^ +{command}\s+\w+", ran.stdout, re.MULTILINE)

@@ -7,6 +7,7 @@ from PIL import Image
 from transformers import AutoImageProcessor
 
 from emotionnet_hf.evaluation import extract_features, nearest_neighbours
+from emotionnet_hf.evaluation.features import best_first
 from emotionnet_hf.models import EmotionNetForPreTraining
 
 
@@ -95,3 +96,21 @@ def test_rows_of_zeros_are_no_ones_neighbour_before_the_others():
     gallery = np.array([[0.0, 0], [1, 1], [-1, -1]])
     assert nearest_neighbours(np.array([[1.0, 1]]), gallery, 3).tolist() == [[1, 0, 2]]
     assert np.isfinite(nearest_neighbours(np.zeros((1, 2)), gallery, 3)).all()
+
+
+def test_chunks_of_queries_give_what_one_matrix_gives(monkeypatch):
+    random = np.random.default_rng(4)
+    queries, gallery = (
+        random.normal(size=(11, 3)),
+        random.integers(-1, 2, size=(30, 3)).astype(float),
+    )
+    whole = nearest_neighbours(queries, gallery, 8)
+    monkeypatch.setattr("emotionnet_hf.evaluation.features._SIMILARITIES", 70)
+    assert nearest_neighbours(queries, gallery, 8).tolist() == whole.tolist()
+    assert whole.tolist() == naive_neighbours(queries, gallery, 8)
+
+
+@pytest.mark.parametrize("k", [0, 1, 4, 6])
+def test_best_first_equals_a_stable_sort(k):
+    values = np.array([1.0, 3, 2, 3, -1, 2])
+    assert best_first(values, k).tolist() == np.argsort(-values, kind="stable")[:k].tolist()

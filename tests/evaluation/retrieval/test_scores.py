@@ -1,0 +1,141 @@
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, ndcg_score
+
+from emotionnet_hf.evaluation.retrieval.scores import (
+    RetrievalScoresError,
+    label_sets,
+    retrieval_scores,
+)
+
+
+def naive_scores(features, gain, ks):
+    """Everything by loops: `gain(a, b)` is what row b is worth to row a."""
+    rows = range(len(features))
+    unit = [row / (math.sqrt(sum(x * x for x in row)) or 1) for row in features.astype(float)]
+    sums, queries = {}, 0
+    for a in rows:
+        others = sorted((b for b in rows if b != a), key=lambda b: -float(unit[a] @ unit[b]))
+        gains = [gain(a, b) for b in others]
+        relevant = [g > 0 for g in gains]
+        if not any(relevant):
+            continue
+        queries += 1
+        scores = {}
+        for k in ks:
+            scores[f"recall_at_{k}"] = sum(relevant[:k]) / sum(relevant)
+            scores[f"hit_at_{k}"] = float(any(relevant[:k]))
+            scores[f"precision_at_{k}"] = sum(relevant[:k]) / k
+            gained = sum(g / math.log2(place + 2) for place, g in enumerate(gains[:k]))
+            ideal = sorted(gains, reverse=True)[:k]
+            scores[f"ndcg_at_{k}"] = gained / sum(
+                g / math.log2(place + 2) for place, g in enumerate(ideal)
+            )
+        precisions = [
+            sum(relevant[: place + 1]) / (place + 1)
+            for place in range(len(gains))
+            if relevant[place]
+        ]
+        scores["mean_average_precision"] = sum(precisions) / len(precisions)
+        for name, score in scores.items():
+            sums[name] = sums.get(name, 0) + score
+    means = {name: total / queries for name, total in sums.items()}
+    return {**means, "rows_with_relevant": queries / len(features)}
+
+
+@pytest.fixture
+def features():
+    return np.random.default_rng(0).normal(size=(40, 5))
+
+
+def test_classes_equal_naive_loops(features):
+    labels = np.random.default_rng(1).integers(0, 6, 40)
+    labels[7] = 99  # alone in its class
+    expected = naive_scores(features, lambda a, b: float(labels[a] == labels[b]), (1, 5, 10))
+    scores = retrieval_scores(features, labels)
+    assert scores == pytest.approx({k: v for k, v in expected.items() if "ndcg" not in k})
+    assert scores["rows_with_relevant"] < 1
+
+
+def test_sets_equal_naive_loops(features):
+    sets = np.random.default_rng(2).random((40, 7)) < 0.2
+    names = [set(np.flatnonzero(row)) for row in sets]
+
+    def jaccard(a, b):
+        either = names[a] | names[b]
+        return len(names[a] & names[b]) / len(either) if either else 0.0
+
+    assert any(not row for row in names)
+    expected = naive_scores(features, jaccard, (1, 3, 39))
+    assert retrieval_scores(features, sets, (1, 3, 39)) == pytest.approx(expected)
+
+
+def test_ties_and_graded_gains_agree_with_scikit_learn():
+    values = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1], [1, 1]])
+    sets = label_sets([["joy"], ["fear"], ["joy", "awe"], ["joy"], ["awe"]])
+    scores = retrieval_scores(values[:, :], sets, (4,))
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    both = sets.astype(int) @ sets.T.astype(int)
+    either = sets.sum(1)[:, None] + sets.sum(1) - both
+    precisions, gains = [], []
+    for row in range(5):
+        others = np.arange(5) != row
+        similarity, right = (unit @ unit.T)[row, others], both[row, others] > 0
+        if right.any():
+            precisions.append(average_precision_score(right, similarity))
+            # Its k counts ties as their mean, so only whole orders without ties are compared.
+            gains.append(
+                ndcg_score([(both / either)[row, others]], [similarity - np.arange(4) / 1e6])
+            )
+    assert scores["mean_average_precision"] == pytest.approx(np.mean(precisions))
+    assert scores["ndcg_at_4"] == pytest.approx(np.mean(gains))
+
+
+def test_perfect_space_scores_one_and_random_one_scores_chance():
+    labels = np.repeat(np.arange(20), 50)
+    perfect = np.eye(20)[labels] + np.random.default_rng(3).normal(scale=1e-3, size=(1000, 20))
+    scores = retrieval_scores(perfect, labels, (1, 49))
+    assert set(scores.values()) - {scores["recall_at_1"]} == {1.0}
+    assert scores["recall_at_1"] == pytest.approx(1 / 49)
+    chance = retrieval_scores(np.random.default_rng(4).normal(size=(1000, 20)), labels)
+    assert chance["mean_average_precision"] == pytest.approx(49 / 999, abs=0.02)
+    assert chance["precision_at_10"] == pytest.approx(49 / 999, abs=0.02)
+
+
+def test_chunks_change_nothing(features, monkeypatch):
+    labels = np.random.default_rng(5).integers(0, 4, 40)
+    whole = retrieval_scores(features, labels)
+    monkeypatch.setattr("emotionnet_hf.evaluation.retrieval.scores._SIMILARITIES", 130)
+    assert retrieval_scores(features, labels) == pytest.approx(whole)
+
+
+def test_lists_of_labels_become_sets():
+    assert label_sets([["b", "a"], [], ["b", "b"]]).tolist() == [
+        [True, True],
+        [False] * 2,
+        [False, True],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "ks", "message"),
+    [
+        (np.zeros(39, int), (1,), "labels"),
+        (np.zeros((40, 2), int), (1,), "bool"),
+        (np.zeros(40, int), (0,), "from 1 to 39"),
+        (np.zeros(40, int), (40,), "from 1 to 39"),
+        (np.zeros(40, int), (), "from 1 to 39"),
+        (np.arange(40), (1,), "no two rows"),
+    ],
+)
+def test_what_cannot_be_scored_is_named(features, labels, ks, message):
+    with pytest.raises(RetrievalScoresError, match=message):
+        retrieval_scores(features, labels, ks)
+
+
+def test_feature_that_is_not_finite_is_named(features):
+    features[3, 1] = np.nan
+    with pytest.raises(RetrievalScoresError, match="row 3"):
+        retrieval_scores(features, np.zeros(40, int))

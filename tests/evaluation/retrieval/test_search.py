@@ -1,0 +1,84 @@
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from emotionnet_hf.evaluation.features import nearest_neighbours
+from emotionnet_hf.evaluation.retrieval import GalleryError, QueryError, ask, open_searcher
+from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.models.encoders import open_encoder
+
+pytest.importorskip("faiss")
+
+
+@pytest.fixture(scope="module")
+def searcher(index):
+    return open_searcher(index)
+
+
+def test_row_finds_its_neighbours_and_not_itself(searcher):
+    found = searcher.search("03.png", 4)
+    vectors = searcher.index.vectors["features"].astype(np.float32)
+    cosines = np.delete(vectors @ vectors[3], 3)
+    assert (found.kind, found.space, found.row) == ("row", "features", 3)
+    # Features of so small a network are all but equal: the order of rows is a matter of rounding.
+    best = np.sort(cosines)[::-1][:4]
+    np.testing.assert_allclose([hit.score for hit in found.hits], best, atol=1e-3)
+    assert 3 not in [hit.row for hit in found.hits]
+    assert (found.keywords, found.labels) == (["joy", "tree"], ["joy"])
+    assert all(a.score >= b.score for a, b in pairwise(found.hits))
+
+
+def test_file_of_the_data_set_finds_what_its_row_finds(searcher, folder):
+    by_file, by_row = searcher.search(str(folder / "03.png"), 4), searcher.search("03.png", 4)
+    assert by_file.kind == "image"
+    assert by_file.row == 3
+    assert by_file.labels == ["joy"]
+    assert {hit.row for hit in by_file.hits} == {hit.row for hit in by_row.hits}
+
+
+def test_file_from_elsewhere_is_encoded(searcher, drawing, tmp_path, checkpoint):
+    drawing.draw(tmp_path / "new.png", drawing.colours["fear"], 99)
+    found = searcher.search(str(tmp_path / "new.png"), 12)
+    assert found.row is None
+    assert len(found.hits) == 12
+    encoder = open_encoder(checkpoint, "cpu")
+    (vector,) = encoder.encode([open_image(tmp_path / "new.png")])["features"]
+    best = found.hits[0]
+    cosine = vector / np.linalg.norm(vector) @ searcher.index.vector(best.row)
+    assert best.score == pytest.approx(cosine, abs=2e-3)
+
+
+def test_words_search_in_the_joint_space(searcher, checkpoint):
+    found = searcher.search("joy, zzz , fear", 5)
+    assert (found.kind, found.space) == ("words", "joint")
+    assert (found.keywords, found.unknown) == (["joy", "fear"], ["zzz"])
+    vectors = open_encoder(checkpoint, "cpu").text(["joy", "fear"])
+    gallery = searcher.index.vectors["joint"].astype(np.float32)
+    expected = nearest_neighbours(vectors.mean(axis=0, keepdims=True), gallery, 5)
+    assert [hit.row for hit in found.hits] == expected[0].tolist()
+
+
+@pytest.mark.parametrize("query", ["zzz", "zzz, yyy", "nowhere.png", " , "])
+def test_query_that_stands_for_nothing_is_named(searcher, query):
+    with pytest.raises(QueryError, match="no image file and no id"):
+        searcher.search(query)
+
+
+def test_one_bad_query_does_not_stop_the_others(searcher, folder):
+    answers = list(ask([searcher], ["joy", str(folder / "bad.png"), "zzz", "01.png"], 2))
+    assert [answer.error is None for answer in answers] == [True, False, False, True]
+    assert "not an image" in answers[1].error
+    assert len(answers[3].found[0].hits) == 2
+
+
+def test_data_set_that_was_moved_is_found_where_it_is_now(index, folder, tmp_path):
+    moved = tmp_path / "index"
+    shutil.copytree(index, moved)
+    facts = (moved / "index.json").read_text().replace(str(folder), str(tmp_path / "gone"))
+    (moved / "index.json").write_text(facts)
+    with pytest.raises(GalleryError, match="--pictures"):
+        open_searcher(moved).picture(0)
+    here = open_searcher(moved, folder).picture(0)
+    assert here.tobytes() == open_image(folder / "00.png").tobytes()
