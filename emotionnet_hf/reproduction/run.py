@@ -1,0 +1,103 @@
+"""Running it: what is shared first, then a model at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from emotionnet_hf.reproduction.data_root import DataRoot, MissingDataError
+from emotionnet_hf.reproduction.figure import draw_figure
+from emotionnet_hf.reproduction.measurements import Measurements
+from emotionnet_hf.reproduction.pages import write_tables
+from emotionnet_hf.reproduction.tables import FIGURE, TABLES, Cell
+from emotionnet_hf.reproduction.trainings import Scale, Trainings
+
+logger = logging.getLogger(__name__)
+
+
+def reproduce(
+    tables: Iterable[str],
+    data_root: Path,
+    work: Path,
+    out: Path,
+    *,
+    recipes: Path,
+    scale: Scale | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    workers: int = 1,
+    progress: bool = True,
+) -> list[Path]:
+    """Train and measure what tables need, and write them.
+
+    Args:
+        tables: Keys of `TABLES`.
+        data_root: See `data_root`.
+        work: Folder for what is built, trained and measured; a killed call goes on there.
+        out: Folder for the tables.
+        recipes: Folder of the recipes.
+        scale: What differs from them; None for nothing.
+        seeds: Of the trainings.
+        workers: Models at a time, each in a process with its share of the cores.
+        progress: Show progress bars.
+
+    Returns:
+        The Markdown pages, in the order of the tables.
+
+    Raises:
+        RecipeError: A recipe or the scale cannot be used, or ``work`` holds something else.
+    """
+    tables = list(tables)
+    chosen = [TABLES[name] for name in tables]
+    trainings = Trainings(DataRoot(data_root), work, recipes, scale or Scale(), progress)
+    trainings.check_work()
+    measurements = Measurements(trainings)
+    cells: dict[str, list[Cell]] = {}
+    for cell in dict.fromkeys(cell for table in chosen for cell in table.cells):
+        cells.setdefault(cell.model, []).append(cell)
+    _prepare(trainings, seeds)
+    jobs = [(measurements, cells[model], seed) for seed in seeds for model in cells]
+    if workers == 1:
+        for _, wanted, seed in jobs:
+            measurements.measure(wanted, seed)
+    else:
+        _in_processes(jobs, workers)
+    pages = write_tables(chosen, measurements, seeds, out)
+    if FIGURE in tables:
+        draw_figure(trainings, seeds[0], out / f"{FIGURE}.png")
+    return pages
+
+
+def _prepare(trainings: Trainings, seeds: Sequence[int]) -> None:
+    """Make what several models share, so that no two processes make it at once."""
+    shared = [
+        trainings.text_model_8,
+        trainings.stockemotion,
+        trainings.baseline,
+        *(partial(trainings.text_model, seed) for seed in seeds),
+    ]
+    for make in shared:
+        try:
+            make()
+        except MissingDataError as error:
+            logger.info("%s", error)
+
+
+def _in_processes(jobs: Sequence[tuple[Measurements, list[Cell], int]], workers: int) -> None:
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
+    ) as pool:
+        running = [pool.submit(_measure, *job) for job in jobs]
+        for job in as_completed(running):
+            job.result()
+
+
+def _measure(measurements: Measurements, cells: list[Cell], seed: int) -> None:
+    measurements.measure(cells, seed)

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from emotionnet_hf.files import write_json
+from emotionnet_hf.reproduction.data_root import DataRoot
+from emotionnet_hf.reproduction.measurements import Measurements
+from emotionnet_hf.reproduction.pages import write_tables
+from emotionnet_hf.reproduction.tables import TABLES
+from emotionnet_hf.reproduction.trainings import Scale, Trainings
+
+TABLE = TABLES["table2"]
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Table 2 with two seeds: all of EmotionNet, nothing of the baseline on EMOTIC."""
+    (tmp_path / "README.txt").write_text("These are\ndrawn.\n")
+    trainings = Trainings(DataRoot(tmp_path), tmp_path / "work", Path("."), Scale("tiny"))
+    measurements = Measurements(trainings)
+    for seed in (0, 1):
+        for place, cell in enumerate(TABLE.cells):
+            found = {"metrics": {cell.metric: 0.5 + 0.01 * place + 0.02 * seed}}
+            if cell.row == "ResNet-50" and cell.dataset.startswith("EMOTIC"):
+                found = {"missing": "EMOTIC is missing: ask its authors"}
+            write_json(measurements._path(cell, seed), found)
+    return measurements
+
+
+def test_ours_stand_over_the_papers(measured, tmp_path):
+    (page,) = write_tables([TABLE], measured, (0, 1), tmp_path / "out")
+    text = page.read_text()
+    lines = text.splitlines()
+    assert lines[0] == "# Table 2: Linear evaluation"
+    assert "**The data:** These are drawn." in lines
+    assert "the seeds (2), scale `tiny`" in text and '"ResNet-50" is `timm:resnet50`' in text
+    row = next(line for line in lines if line.startswith("| ResNet-50"))
+    assert row == (
+        "| ResNet-50 | 51.00 ± 1.41 | 52.00 ± 1.41 | 53.00 ± 1.41 | 54.00 ± 1.41 | missing | "
+        "missing |"
+    )
+    below = lines[lines.index(row) + 1]
+    assert below == "| *paper* | *58.30* | *60.26* | *40.17* | *52.52* | *24.34* | *26.03* |"
+    assert lines[-1] == "- EMOTIC is missing: ask its authors"
+
+
+def test_json_has_values_spread_and_reasons(measured, tmp_path):
+    write_tables([TABLE], measured, (0, 1), tmp_path / "out")
+    result = json.loads((tmp_path / "out" / "table2.json").read_text())
+    assert result["seeds"] == [0, 1] and result["about_the_data"] == "These are drawn."
+    assert "packages" in result["environment"]
+    cells = {(cell["row"], cell["column"]): cell for cell in result["cells"]}
+    ours = cells["EmotionNet", "DeepEmotion"]
+    assert ours["values"] == pytest.approx([0.56, 0.58]) and ours["mean"] == pytest.approx(0.57)
+    assert ours["sd"] == pytest.approx(0.0141421, abs=1e-6) and ours["paper"] == 0.6581
+    gone = cells["ResNet-50", "EMOTIC-B"]
+    assert gone["missing"].startswith("EMOTIC") and "mean" not in gone and gone["paper"] == 0.2434
+
+
+def test_one_seed_has_no_spread_and_no_run_says_so(measured, tmp_path):
+    (page,) = write_tables([TABLE], measured, (0,), tmp_path / "out")
+    assert (
+        "| EmotionNet | 56.00 | 57.00 |" in page.read_text() and "one run (1)" in page.read_text()
+    )
+    (page,) = write_tables([TABLES["table5"]], measured, (0,), tmp_path / "out")
+    assert page.read_text().splitlines()[-1] == "- not run yet"

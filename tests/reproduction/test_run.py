@@ -1,0 +1,73 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from emotionnet_hf.reproduction.run import reproduce
+from emotionnet_hf.reproduction.sample_root import draw_data_root
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCALE = """
+baseline: untrained
+protocol: fast
+build: {validation: 0.05, test: 0.15}
+emotionnet:
+  backbone: test_resnet
+  backbone_weights: none
+  image_size: 32
+  batch_size: 16
+  epochs: 1
+  optimizer: adamw
+  lr_schedule: constant
+  select_on: last
+  num_workers: 0
+textcnn: &text
+  {epochs: 1, batch_size: 16, embedding_dim: 8, hidden_size: 8, word_vector_epochs: 1}
+se30k8_textcnn: *text
+"""
+TABLES = ("table2", "table6", "figure4", "section5.1", "section5.3")
+
+
+def test_without_any_data_every_row_says_what_to_get(tmp_path):
+    pages = reproduce(
+        TABLES, tmp_path / "nothing", tmp_path / "work", tmp_path / "out", recipes=Path(".")
+    )
+    assert [page.stem for page in pages] == list(TABLES)
+    text = "".join(page.read_text() for page in pages)
+    for name in ("StockEmotion", "DeepEmotion", "UnBiasedEmotion", "AffectNet", "EMOTIC", "SE30K8"):
+        assert f"put it into DATA_ROOT/{name}" in text
+
+
+@pytest.mark.slow
+def test_tables_run_from_drawn_data_and_a_killed_run_goes_on(tmp_path):
+    root = draw_data_root(tmp_path / "data", num_images=400, benchmark_images=60, progress=False)
+    (tmp_path / "tiny.yaml").write_text(SCALE)
+    words = ["--data-root", root, "--work", tmp_path / "work", "--out", tmp_path / "out"]
+    words += ["--scale", tmp_path / "tiny.yaml", "--seeds", 0, "--no-progress"]
+    script = [sys.executable, REPOSITORY / "scripts" / "reproduce.py", *TABLES, *words]
+    command = [str(word) for word in script]
+    cells = tmp_path / "work" / "cells"
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        while not (cells.is_dir() and len(list(cells.glob("*.json"))) > 3):
+            assert running.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.2)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    written = {path.name: path.read_bytes() for path in cells.glob("*.json")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert all((cells / name).read_bytes() == content for name, content in written.items())
+    for name in TABLES:
+        result = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert all(0 <= cell["mean"] <= 1 for cell in result["cells"]), result
+        assert (tmp_path / "out" / f"{name}.md").read_text() in done.stdout + "\n"
+        assert "drawn" in result["about_the_data"]
+    with Image.open(tmp_path / "out" / "figure4.png") as figure:
+        assert min(figure.size) > 300

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+
+from emotionnet_hf.models import EmotionNetModel
+from emotionnet_hf.models.encoders import open_encoder
+from emotionnet_hf.reproduction.data_root import DataRoot, MissingDataError
+from emotionnet_hf.reproduction.trainings import EMOTIONNET, EXTRA, RECIPES, Scale, Trainings
+from emotionnet_hf.training import EmotionNetArguments, RecipeError, TextCNNArguments
+
+FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "recipes"
+SMALL = {
+    "emotionnet": {
+        "backbone": "test_resnet",
+        "backbone_weights": "none",
+        "image_size": 48,
+        "crop_scale": [0.6, 1.0],
+        "channels_last": False,
+    }
+}
+
+
+@pytest.fixture
+def trainings(tmp_path):
+    (tmp_path / "data").mkdir()
+    scale = Scale("small", SMALL, baseline="untrained", protocol="fast")
+    return Trainings(DataRoot(tmp_path / "data"), tmp_path / "work", FOLDER, scale, progress=False)
+
+
+def test_every_recipe_of_the_tables_is_there():
+    assert all((FOLDER / f"{name}.yaml").is_file() for name in RECIPES.values())
+    assert len(set(RECIPES.values())) == len(RECIPES)
+
+
+def test_a_scale_is_read_and_its_names_are_checked(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text("baseline: untrained\nprotocol: fast\nemotionnet: {epochs: 2}\n")
+    scale = Scale.read(path)
+    assert scale == Scale("tiny", {"emotionnet": {"epochs": 2}}, "untrained", "fast")
+    path.write_text("emotionet: {epochs: 2}\n")
+    with pytest.raises(RecipeError, match=r"unknown \['emotionet'\]; known: emotionnet"):
+        Scale.read(path)
+    path.write_text("- 1\n")
+    with pytest.raises(RecipeError, match="must hold names and values"):
+        Scale.read(path)
+
+
+def test_the_scale_of_the_sample_fits_every_recipe(trainings):
+    """Each argument it changes is one that the recipe has."""
+    scale = Scale.read(FOLDER / "scale_sample.yaml")
+    sample = Trainings(trainings.root, trainings.work, FOLDER, scale, progress=False)
+    where = {"data": "d", "output_dir": "o", "text_model": "t"}
+    for name, recipe in RECIPES.items():
+        more = {"auxiliary_text_model": "a"} if name == EXTRA else {}
+        arguments = sample._recipe(EmotionNetArguments, recipe, "emotionnet", **where, **more)
+        assert (arguments.backbone, arguments.image_size) == ("test_resnet", 64)
+        assert arguments.crop_scale == [0.6, 1.0] and not arguments.progress
+    for recipe, section in (("paper_textcnn", "textcnn"), ("se30k8_textcnn", "se30k8_textcnn")):
+        arguments = sample._recipe(TextCNNArguments, recipe, section, data="d", output_dir="o")
+        assert arguments.hidden_size == 128 and arguments.lr_drop_epochs == [5, 10]
+
+
+def test_word_vectors_of_the_data_root_are_the_text_models(trainings):
+    (trainings.root.folder / "word_vectors.bin").touch()
+    arguments = trainings._recipe(
+        TextCNNArguments, "paper_textcnn", "textcnn", data="d", output_dir="o"
+    )
+    assert arguments.word_vectors == str(trainings.root.folder / "word_vectors.bin")
+
+
+def test_what_is_missing_is_said_before_anything_is_trained(trainings):
+    for make in (trainings.stockemotion, trainings.text_model_8, trainings.se30k8):
+        with pytest.raises(MissingDataError, match="is missing"):
+            make()
+    with pytest.raises(MissingDataError, match="StockEmotion is missing"):
+        trainings.model(EMOTIONNET, 0)
+    with pytest.raises(MissingDataError, match="SE30K8 is missing"):
+        trainings.model(EXTRA, 0)
+
+
+def test_a_model_trained_elsewhere_is_taken(trainings, checkpoint):
+    folder = trainings.root.folder / "models" / EMOTIONNET
+    folder.mkdir(parents=True)
+    (folder / "model-3").symlink_to(checkpoint)
+    assert trainings.model(EMOTIONNET, 3) == folder / "model-3"
+
+
+def test_the_untrained_trunk_has_the_recipes_preprocessing_and_stays(trainings):
+    first = open_encoder(trainings.baseline(), "cpu")
+    assert first.size == (48, 48) and set(first.dims) == {"features"}
+    weights = EmotionNetModel.from_pretrained(trainings.baseline()).state_dict()
+    again = EmotionNetModel.from_pretrained(trainings.baseline()).state_dict()
+    assert all((weights[name] == again[name]).all() for name in weights)
+
+
+def test_another_scale_or_other_data_want_another_folder(trainings, tmp_path):
+    trainings.check_work()
+    trainings.check_work()
+    other = Trainings(trainings.root, trainings.work, FOLDER, Scale())
+    with pytest.raises(RecipeError, match="choose another folder for --work"):
+        other.check_work()
+    elsewhere = Trainings(DataRoot(tmp_path / "x"), trainings.work, FOLDER, trainings.scale)
+    with pytest.raises(RecipeError, match="choose another folder for --work"):
+        elsewhere.check_work()
