@@ -13,13 +13,14 @@ PIP_ARGS ?=
 
 # In this order: bass_forgetting explains the runs of real_keywords.
 BENCHMARKS := benchmarks/real_keywords.py benchmarks/bass_forgetting.py benchmarks/fetch_images.py \
-	benchmarks/dedup.py benchmarks/build_at_scale.py
+	benchmarks/dedup.py benchmarks/build_at_scale.py benchmarks/embed.py benchmarks/retrieval.py \
+	benchmarks/real_tables.py
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart install style check test test-slow test-scripts test-all ablation bench clean
+.PHONY: help quickstart install style check test test-slow test-scripts test-all ablation tables bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -72,6 +73,10 @@ test-all: test test-slow test-scripts ## every test
 
 ablation: $(INSTALLED) ## do the paper's ideas help on the generated sample? (long)
 	$(BIN)/python benchmarks/ablation.py
+
+tables: $(INSTALLED) ## the paper's tables on drawn pictures (long)
+	$(BIN)/python scripts/reproduce.py all --sample --work runs/sample_tables \
+		--out benchmarks/results/sample_tables --workers $(WORKERS)
 
 bench: $(INSTALLED) ## every other side-by-side measurement in benchmarks/
 	@set -e; for script in $(BENCHMARKS); do \

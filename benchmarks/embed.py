@@ -32,17 +32,17 @@ from sklearn.metrics import average_precision_score
 from transformers import pipeline
 
 from benchmarks.dedup import draw_jpeg
+from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation.embed.change import feature_change
-from emotionnet_hf.evaluation.embed.data_sets import DataSetOptions
 from emotionnet_hf.evaluation.embed.encoding import Encoding, encoding_threads
 from emotionnet_hf.evaluation.embed.engines import Engine, open_engine
 from emotionnet_hf.evaluation.embed.precision import EngineError
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions
 from emotionnet_hf.evaluation.embed.running import CALIBRATED
 from emotionnet_hf.evaluation.embed.sources import Source, open_source
 from emotionnet_hf.files import write_json
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel, build_image_processor
 from emotionnet_hf.models.encoders import FEATURES, open_encoder
-from emotionnet_hf.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = ((500, 375), (375, 500), (500, 333), (320, 256), (640, 480))

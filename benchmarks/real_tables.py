@@ -58,7 +58,7 @@ SAME = {
     "happy": "joy",
     "happiness": "joy",
     "sad": "sadness",
-    "surprise(negative)": "shocked shock",
+    "surprise(negative)": "shocked shock scream stunned gasp omg",
     "surprise(positive)": "surprise surprised wow amazed",
 }
 ABOUT = """\
@@ -114,14 +114,15 @@ class Root:
     def make(self, data: Path) -> None:
         """Write every data set."""
         write_text(self.folder / "README.txt", ABOUT)
-        self.stockemotion(data / "release_vocabulary" / "etag2idx.pkl.keep")
+        vocabulary = data / "release_vocabulary" / "etag2idx.pkl.keep"
+        self.stockemotion(vocabulary)
         vectors = next((data / "w2v_googlenews_8k").glob("*.bin"))
         shutil.copyfile(vectors, self.folder / "word_vectors.bin")
         self.deepemotion()
         self.unbiasedemotion()
         self.affectnet()
         self.emotic()
-        self.se30k8()
+        self.se30k8(vocabulary)
 
     def copy(self, row: Row, target: Path) -> None:
         """Copy the picture of a row."""
@@ -185,10 +186,12 @@ class Root:
             with (self.folder / "EMOTIC" / f"{part}.csv").open("w", newline="") as file:
                 csv.writer(file).writerows([columns, *rows])
 
-    def se30k8(self) -> None:
+    def se30k8(self, vocabulary: Path) -> None:
         """Write a release with five workers of one opinion."""
         release = {}
-        for cid, (row, label, words) in enumerate(of_class(self.held, SE30K8), 1):
+        # As in the paper a part of StockEmotion, and more besides.
+        everything = [*self.training, *self.held]
+        for cid, (row, label, words) in enumerate(of_class(everything, SE30K8), 1):
             self.copy(row, self.folder / "SE30K8/images" / f"{cid}.png")
             rest = [k for k in row["keywords"] if not words & set(normalize_keyword(k).split())]
             release[cid] = {
@@ -202,6 +205,7 @@ class Root:
             }
         with (self.folder / "SE30K8" / "annotations.pkl").open("wb") as file:
             pickle.dump(release, file)
+        shutil.copyfile(vocabulary, self.folder / "SE30K8" / "etag2idx.pkl")
 
 
 def scale(data: Path) -> str:

@@ -231,8 +231,8 @@ def main() -> None:
     if arguments.child:
         task, folder, threads = arguments.child
         builders = {"build_ours": build_ours, "build_flat": build_flat}
-        run = builders.get(task) or (lambda *given: search(*given, task))
-        print(json.dumps(run(Path(folder), int(threads))))
+        where = Path(folder), int(threads)
+        print(json.dumps(builders[task](*where) if task in builders else search(*where, task)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.work or Path(temporary)

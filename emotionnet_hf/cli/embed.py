@@ -62,7 +62,9 @@ def _add_data_set(parser: argparse.ArgumentParser) -> None:
         "--id-column", help="column of the ids (default image_id, or else split and row)"
     )
     group.add_argument("--image-column", help="column of the images (default image)")
-    group.add_argument("--streaming", action="store_true", help="read without preparing on disk")
+    group.add_argument(
+        "--streaming", action="store_true", help="read from the Hub without a copy on disk"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

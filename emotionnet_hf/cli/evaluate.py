@@ -65,7 +65,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drop-twins",
         action="store_true",
-        help="leave out of train what shows a picture of test",
+        help="leave out of train and validation what shows a picture of test",
     )
 
 

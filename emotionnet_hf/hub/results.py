@@ -207,6 +207,9 @@ def _numbers(value: Any, kind: str) -> Iterator[Measured]:
             yield from _metrics(_SAMPLE, "test", f"against {truth} keywords", value[kind][truth])
         return
     for result in value.get("results", [value]):
+        # Evaluations say whose numbers they are, so that a baseline's do not pass for a model's.
+        if result.get("kind", kind) != kind:
+            raise ValueError(f"its numbers are those of {result.get('model')}, no {kind}")
         names = str(result["dataset"]), str(result["split"]), str(result.get("protocol", ""))
         yield from _metrics(*names, result["metrics"])
 

@@ -6,7 +6,6 @@ with the package, because `evaluate` takes a second of its own.
 
 from emotionnet_hf.metrics.ranking import (
     ClassRanking,
-    average_precisions,
     hit_at_k,
     mean_average_precision,
     recall_at_k,
@@ -14,7 +13,6 @@ from emotionnet_hf.metrics.ranking import (
 
 __all__ = [
     "ClassRanking",
-    "average_precisions",
     "hit_at_k",
     "mean_average_precision",
     "recall_at_k",

@@ -53,6 +53,8 @@ def recall_at_k(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
     """Mean over the classes of average precision (the area under the precision-recall steps).
 
+    Rows with equal scores enter together; `ClassRanking` has the classes one by one.
+
     Args:
         scores: Finite float, (N, K).
         labels: 1 where a class is right, else 0, (N, K); classes that are never right are left
@@ -64,29 +66,12 @@ def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         ValueError: Shapes differ, scores are not finite, or labels are not 0 and 1.
     """
-    precisions = average_precisions(scores, labels)
-    defined = precisions[~np.isnan(precisions)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
-def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Average precision of each class; rows with equal scores enter together.
-
-    Args:
-        scores: Finite float, (N, K).
-        labels: 1 where a class is right, else 0, (N, K).
-
-    Returns:
-        Float64, (K,); NaN for a class that is never right.
-
-    Raises:
-        ValueError: Shapes differ, scores are not finite, or labels are not 0 and 1.
-    """
     scores, labels = _checked(scores, labels)
-    precisions = np.full(scores.shape[1], np.nan)
-    for c in np.flatnonzero(labels.any(axis=0)):
-        precisions[c] = ClassRanking(scores[:, c], labels[:, c]).average_precision()
-    return precisions
+    precisions = [
+        ClassRanking(scores[:, c], labels[:, c]).average_precision()
+        for c in np.flatnonzero(labels.any(axis=0))
+    ]
+    return float(np.mean(precisions)) if precisions else float("nan")
 
 
 class ClassRanking:

@@ -104,7 +104,7 @@ def open_encoder(name: str | Path, device: str | torch.device | None = None) -> 
         The encoder, frozen, in evaluation mode, in float32.
 
     Raises:
-        EncoderError: It is no image model, or cannot be had.
+        EncoderError: It is no image model, lacks weights, or cannot be had.
         BackboneWeightsError: timm's weights cannot be had or do not fit.
         CheckpointError: The weights of an EmotionNet do not fit.
     """
@@ -162,17 +162,18 @@ class _TransformersFeatures(nn.Module):
             output = self.model.get_image_features(pixel_values=pixel_values)
             features = output if isinstance(output, torch.Tensor) else output.pooler_output
         else:
-            features = _pooled(self.model(pixel_values=pixel_values))
+            features = self._pooled(self.model(pixel_values=pixel_values))
         return {FEATURES: features.flatten(1)}
 
-
-def _pooled(output: Any) -> torch.Tensor:
-    """Return the pooled output, or the mean over places of a model that pools nothing."""
-    pooled = getattr(output, "pooler_output", None)
-    if pooled is not None:
-        return cast("torch.Tensor", pooled)
-    hidden = output.last_hidden_state
-    return cast("torch.Tensor", hidden.mean(dim=1 if hidden.dim() == 3 else (2, 3)))
+    def _pooled(self, output: Any) -> torch.Tensor:
+        """Return the pooled output; of a model without, its class token or the mean over places."""
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is not None:
+            return cast("torch.Tensor", pooled)
+        hidden = output.last_hidden_state
+        if hasattr(getattr(self.model, "embeddings", None), "cls_token"):
+            return cast("torch.Tensor", hidden[:, 0])
+        return cast("torch.Tensor", hidden.mean(dim=1 if hidden.dim() == 3 else (2, 3)))
 
 
 def _emotionnet_encoder(name: str, config: EmotionNetConfig) -> Encoder:
@@ -231,16 +232,16 @@ def _timm_encoder(name: str) -> Encoder:
 
 def _transformers_encoder(name: str, config: Any) -> Encoder:
     try:
-        model = AutoModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+        model, loaded = AutoModel.from_pretrained(
+            name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
+        if not (hasattr(model, "get_image_features") or model.main_input_name == "pixel_values"):
+            raise ValueError(f"a {config.model_type} takes {model.main_input_name} and no pictures")
+        _check_loaded(model, loaded["missing_keys"])
         processing = _processing(name)
     except (ValueError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise EncoderError(f"{name} gives no image features ({reason}). {_SPELLINGS}") from error
-    if not (hasattr(model, "get_image_features") or model.main_input_name == "pixel_values"):
-        raise EncoderError(
-            f"{name} is a {config.model_type}, which takes {model.main_input_name} and no "
-            f"pictures. {_SPELLINGS}"
-        )
     features = _TransformersFeatures(model)
     return Encoder(
         name=name,
@@ -252,15 +253,41 @@ def _transformers_encoder(name: str, config: Any) -> Encoder:
     )
 
 
+def _check_loaded(model: Any, absent: set[str]) -> None:
+    """Refuse random weights, which `from_pretrained` draws for whatever a checkpoint lacks.
+
+    A classifier such as google/vit-base-patch16-224 was trained without the pooler that AutoModel
+    adds: it goes, and the class token, which the classifier reads, is the feature.
+    """
+    matter = {name for name, _ in model.named_parameters() if not name.endswith("mask_token")}
+    missing = sorted(key for key in absent if key in matter or ".running_" in key)
+    if missing and all(key.startswith("pooler.") for key in missing):
+        model.pooler = None
+    elif missing:
+        raise ValueError(f"its weights lack {', '.join(missing[:5])}")
+    if hasattr(model.config, "mask_ratio"):  # MAE hides most of a picture, also in evaluation mode
+        model.config.mask_ratio = 0.0
+
+
 def _sentences(name: str, model: Any) -> dict[str, Any]:
     """Encode text with the text tower of a CLIP-like model."""
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    # SigLIP was trained on texts of full length only; CLIP pads as it likes.
-    padding = "max_length" if model.config.model_type.startswith("siglip") else True
+    # SigLIP was trained on texts of full length, padding and all; CLIP pads as it likes.
+    full = model.config.model_type.startswith("siglip")
+    # The tokenizer of SigLIP 2 is Gemma's and knows of no limit.
+    config, longest = getattr(model.config, "text_config", None), tokenizer.model_max_length
+    longest = min(getattr(config, "max_position_embeddings", longest), longest)
 
     @torch.inference_mode()
     def text(keywords: Sequence[str]) -> np.ndarray:
-        tokens = tokenizer(list(keywords), padding=padding, truncation=True, return_tensors="pt")
+        tokens = tokenizer(
+            list(keywords),
+            padding="max_length" if full else True,
+            return_attention_mask=False if full else None,
+            truncation=True,
+            max_length=longest,
+            return_tensors="pt",
+        )
         output = model.get_text_features(**tokens.to(model.device))
         vectors = output if isinstance(output, torch.Tensor) else output.pooler_output
         return cast("np.ndarray", vectors.float().cpu().numpy())
@@ -271,8 +298,7 @@ def _sentences(name: str, model: Any) -> dict[str, Any]:
 def _processing(name: str) -> dict[str, Any]:
     """Load the image processor of a model, and what augmentation must know of it."""
     processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
-    size = getattr(processor, "crop_size", None) or processor.size
-    side = size["shortest_edge"] if "shortest_edge" in size else None
+    size, mean, std = _geometry(processor)
 
     def preprocess(images: Sequence[Image.Image]) -> torch.Tensor:
         pixels = processor(images=list(images), return_tensors="pt")["pixel_values"]
@@ -280,10 +306,25 @@ def _processing(name: str) -> dict[str, Any]:
 
     return {
         "preprocess": preprocess,
-        "size": (side, side) if side else (int(size["height"]), int(size["width"])),
-        "mean": tuple(processor.image_mean),
-        "std": tuple(processor.image_std),
+        "size": size,
+        "mean": tuple(mean),
+        "std": tuple(std),
     }
+
+
+def _geometry(processor: Any) -> tuple[tuple[int, int], Sequence[float], Sequence[float]]:
+    """Size, mean and standard deviation of what a processor makes."""
+    if (data := getattr(processor, "data_config", None)) is not None:  # timm's, in transformers
+        return data["input_size"][1:], data["mean"], data["std"]
+    # Some have a size of the crop and do not crop, such as EfficientNet's.
+    crops = getattr(processor, "do_center_crop", None)
+    size = getattr(processor, "crop_size" if crops else "size", None) or {}
+    height, width = (size.get(k) or size.get("shortest_edge") for k in ("height", "width"))
+    if not (height and width):
+        raise ValueError(f"its pictures have no fixed size: {dict(size)}")
+    if not getattr(processor, "do_normalize", None):
+        return (height, width), (0.0,) * 3, (1.0,) * 3
+    return (height, width), processor.image_mean, processor.image_std
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from emotionnet_hf.evaluation.retrieval import (
     open_searcher,
     write_sheet,
 )
+from emotionnet_hf.models.backbones import BackboneWeightsError
 from emotionnet_hf.reproduction.data_root import MissingDataError
 from emotionnet_hf.reproduction.trainings import EMOTIONNET, Trainings
 
@@ -34,9 +35,12 @@ def draw_figure(trainings: Trainings, seed: int, path: Path) -> bool:
         Whether there was what it takes: the data, the weights, the extra ``retrieval``.
     """
     try:
-        models = {"imagenet": trainings.baseline(), "emotionnet": trainings.model(EMOTIONNET, seed)}
+        models = {
+            "imagenet": trainings.baseline(),
+            f"emotionnet-{seed}": trainings.model(EMOTIONNET, seed),
+        }
         searchers = [_searcher(trainings, name, str(model)) for name, model in models.items()]
-    except (MissingDataError, ImportError) as error:
+    except (MissingDataError, BackboneWeightsError, ImportError) as error:
         logger.info("no figure 4: %s", error)
         return False
     rows = searchers[0].index.rows

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset, Image, load_dataset
 from PIL import Image as Pillow
 from transformers import AutoImageProcessor
@@ -154,7 +155,7 @@ class Measurements:
         test = self._test_pictures()
         folder = self._model(cell, seed)
         features = extract_features(
-            EmotionNetForPreTraining.from_pretrained(folder),
+            EmotionNetForPreTraining.from_pretrained(folder).to(_device()),
             AutoImageProcessor.from_pretrained(folder),
             _pictures(test),
             progress=self.trainings.progress,
@@ -176,12 +177,20 @@ class Measurements:
 
     def _keywords(self, cell: Cell, seed: int) -> dict[str, Any]:
         results = self.trainings.text_model_8().parent / "results.json"
+        if not results.is_file():
+            raise MissingDataError(
+                f"{self.trainings.se30k8()} has no test split: build it of a release of SE30K8"
+            )
         told = json.loads(results.read_text(encoding="utf-8"))
         return {"metrics": told.pop("metrics"), "told": told}
 
     def _test_pictures(self) -> Dataset:
         folder = str(self.trainings.stockemotion())
         return load_dataset(folder, split="test").cast_column("image", Image(decode=False))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _result(

@@ -25,7 +25,8 @@ def collect(table: Table, measurements: Measurements, seeds: Sequence[int]) -> d
 
     Returns:
         Plain values for JSON: ``cells``, each with the paper's number (a share of 1, None where
-        the paper has none), and ours over the seeds or why it is ``missing``.
+        the paper has none), over how many seeds ours was ``asked`` for, and ours or why it is
+        ``missing``.
     """
     scale = measurements.trainings.scale
     return {
@@ -44,14 +45,17 @@ def collect(table: Table, measurements: Measurements, seeds: Sequence[int]) -> d
 def _cell(
     table: Table, cell: Cell, measurements: Measurements, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    found = [measurements.read(cell, seed) or {"missing": "not run yet"} for seed in seeds]
+    asked = cell.seeds(seeds)
+    found = [measurements.read(cell, seed) or {"missing": "not run yet"} for seed in asked]
     values = [run["metrics"][cell.metric] for run in found if "metrics" in run]
     told = {
         "row": cell.row,
         "column": cell.column,
+        "model": cell.model,
         "measure": cell.measure,
         "metric": cell.metric,
         "paper": _of_the_paper(table, cell),
+        "asked": len(asked),
     }
     if not values:
         return told | {"missing": found[0]["missing"]}
@@ -107,14 +111,18 @@ def _introduction(result: Mapping[str, Any]) -> str:
         if any(cell["row"] == BASELINE for cell in result["cells"])
         else ""
     )
-    return f"In percent; {spread} ({count}), {scale}.{baseline}"
+    models = {cell["row"]: cell["model"] for cell in result["cells"]}
+    others = [f' "{row}" is "{model}".' for row, model in models.items() if row != model]
+    return f"In percent; {spread} ({count}), {scale}.{baseline}{''.join(others)}"
 
 
 def _ours(cell: Mapping[str, Any] | None) -> str:
     if cell is None or "missing" in cell:
         return "" if cell is None else "missing"
     spread = "" if cell["sd"] is None else f" ± {100 * cell['sd']:.2f}"
-    return f"{100 * cell['mean']:.2f}{spread}"
+    count = len(cell["values"])
+    part = f" ({count} of {cell['asked']})" if count < cell["asked"] else ""
+    return f"{100 * cell['mean']:.2f}{spread}{part}"
 
 
 def _papers(cell: Mapping[str, Any] | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
@@ -20,6 +20,12 @@ from emotionnet_hf.reproduction.tables import FIGURE, TABLES, Cell
 from emotionnet_hf.reproduction.trainings import Scale, Trainings
 
 logger = logging.getLogger(__name__)
+
+Job = tuple[Measurements, list[Cell], int]
+
+
+class ReproductionError(RuntimeError):
+    """Some models could not be trained or measured; the tables have the others."""
 
 
 def reproduce(
@@ -52,6 +58,7 @@ def reproduce(
 
     Raises:
         RecipeError: A recipe or the scale cannot be used, or ``work`` holds something else.
+        ReproductionError: Some models failed; the tables of the others are written.
     """
     tables = list(tables)
     chosen = [TABLES[name] for name in tables]
@@ -62,13 +69,21 @@ def reproduce(
     for cell in dict.fromkeys(cell for table in chosen for cell in table.cells):
         cells.setdefault(cell.model, []).append(cell)
     _prepare(trainings, seeds)
-    jobs = [(measurements, cells[model], seed) for seed in seeds for model in cells]
-    if workers == 1:
-        for _, wanted, seed in jobs:
-            measurements.measure(wanted, seed)
-    else:
-        _in_processes(jobs, workers)
+    jobs = [
+        (measurements, wanted, seed)
+        for seed in seeds
+        for of_model in cells.values()
+        if (wanted := [cell for cell in of_model if seed in cell.seeds(seeds)])
+    ]
+    failed = _one_by_one(jobs) if workers == 1 else _in_processes(jobs, workers)
     pages = write_tables(chosen, measurements, seeds, out)
+    if failed:
+        (_, wanted, seed), error = failed[0]
+        raise ReproductionError(
+            f"{len(failed)} of {len(jobs)} models failed, {wanted[0].model!r} with seed {seed} for "
+            f"one ({type(error).__name__}: {error}). The tables in {out} have the others; the same "
+            "command tries again"
+        ) from error
     if FIGURE in tables:
         draw_figure(trainings, seeds[0], out / f"{FIGURE}.png")
     return pages
@@ -76,7 +91,7 @@ def reproduce(
 
 def _prepare(trainings: Trainings, seeds: Sequence[int]) -> None:
     """Make what several models share, so that no two processes make it at once."""
-    shared = [
+    shared: list[Callable[[], object]] = [
         trainings.text_model_8,
         trainings.stockemotion,
         trainings.baseline,
@@ -89,14 +104,33 @@ def _prepare(trainings: Trainings, seeds: Sequence[int]) -> None:
             logger.info("%s", error)
 
 
-def _in_processes(jobs: Sequence[tuple[Measurements, list[Cell], int]], workers: int) -> None:
+def _one_by_one(jobs: Sequence[Job]) -> list[tuple[Job, Exception]]:
+    """Do the jobs; those that failed, of which none stops the others."""
+    failed = []
+    for job in jobs:
+        try:
+            _measure(*job)
+        except Exception as error:  # days of other trainings are worth more than its kind
+            logger.exception("%s, seed %d failed", job[1][0].model, job[2])
+            failed.append((job, error))
+    return failed
+
+
+def _in_processes(jobs: Sequence[Job], workers: int) -> list[tuple[Job, Exception]]:
+    """Do the jobs, several at a time; those that failed, of which none stops the others."""
     threads = max(1, (os.cpu_count() or 1) // workers)
+    failed = []
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
     ) as pool:
-        running = [pool.submit(_measure, *job) for job in jobs]
-        for job in as_completed(running):
-            job.result()
+        running = {pool.submit(_measure, *job): job for job in jobs}
+        for done in as_completed(running):
+            try:
+                done.result()
+            except Exception as error:
+                logger.exception("%s, seed %d failed", running[done][1][0].model, running[done][2])
+                failed.append((running[done], error))
+    return failed
 
 
 def _measure(measurements: Measurements, cells: list[Cell], seed: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +61,19 @@ class Cell:
     measure: Measure
     metric: str
     said: float | None = None
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """Take those seeds that make a difference.
+
+        Args:
+            seeds: Of the trainings.
+
+        Returns:
+            All; the first alone for what is trained or measured once, so that nobody takes equal
+            numbers for a small spread.
+        """
+        untrained = self.model == BASELINE and self.measure == "retrieval"
+        return seeds[:1] if untrained or self.model == TEXT_MODEL_8 else seeds
 
 
 @dataclass(frozen=True)

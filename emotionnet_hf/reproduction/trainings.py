@@ -8,15 +8,17 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from accelerate.utils import set_seed
 from datasets import get_dataset_config_names
 
 from emotionnet_hf.data import build_dataset
+from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.load import is_built
 from emotionnet_hf.data.release_sources import open_source
+from emotionnet_hf.evaluation.linear_probe.arguments import PROTOCOLS
 from emotionnet_hf.files import whole_folder, write_json
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel, build_image_processor
@@ -54,6 +56,7 @@ the images (Table 5) are "- Embed & Soft", as the paper's numbers say."""
 
 # A keyword on fewer images than that teaches nothing of itself.
 _LEAST_IMAGES = 2
+_TEXT = ("paper_textcnn", "se30k8_textcnn")
 _SECTIONS = ("emotionnet", "textcnn", "se30k8_textcnn", "build")
 
 Arguments = TypeVar("Arguments", EmotionNetArguments, TextCNNArguments)
@@ -75,7 +78,7 @@ class Scale:
     name: str = "paper"
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     baseline: str = "timm:resnet50"
-    protocol: str = "published"
+    protocol: Literal["fast", "published"] = "published"
 
     @classmethod
     def read(cls, path: Path) -> Scale:
@@ -84,12 +87,19 @@ class Scale:
         Raises:
             RecipeError: It is no such file.
         """
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{path} is not YAML: {error}") from error
         if not isinstance(values, dict):
             raise RecipeError(f"{path} must hold names and values, one 'name: value' a line.")
         fields = {key: values.pop(key) for key in ("baseline", "protocol") if key in values}
         if unknown := sorted(set(values) - set(_SECTIONS)):
             raise RecipeError(f"{path}: unknown {unknown}; known: {', '.join(_SECTIONS)}.")
+        if wrong := [name for name, section in values.items() if not isinstance(section, dict)]:
+            raise RecipeError(f"{path}: {wrong[0]} must hold names and values.")
+        if (protocol := fields.get("protocol", "published")) not in PROTOCOLS:
+            raise RecipeError(f"{path}: protocol is {protocol!r}, not one of {list(PROTOCOLS)}.")
         return cls(name=path.stem, changes=values, **fields)
 
 
@@ -115,47 +125,64 @@ class Trainings:
         """Refuse a folder where something else was reproduced: its models would be taken for ours.
 
         Raises:
-            RecipeError: ``work`` holds runs of other data or another scale.
+            RecipeError: ``work`` holds runs of other data, another scale or other recipes.
         """
+        recipes = {name: self.recipes / f"{name}.yaml" for name in (*RECIPES.values(), *_TEXT)}
         settings = {
             "data_root": str(self.root.folder.resolve()),
             **dataclasses.asdict(self.scale),
+            "recipes": {
+                name: yaml.safe_load(path.read_text(encoding="utf-8"))
+                for name, path in recipes.items()
+                if path.is_file()
+            },
         }
         path = self.work / "settings.json"
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if other := [
+            name for name in settings if before.get(name, settings[name]) != settings[name]
+        ]:
             raise RecipeError(
-                f"{self.work} holds a reproduction from other data or at another scale (see "
-                f"{path}): choose another folder for --work."
+                f"{self.work} holds a reproduction of another {', '.join(other)} (see {path}): "
+                "choose another folder for --work."
             )
         write_json(path, settings)
 
     def se30k8(self) -> Path:
         """Return the built SE30K8."""
-        source = self.root.find(SE30K8)
-        return source if is_built(source) else self._build(source, self.work / "se30k8")
+        source, out = self.root.find(SE30K8), self.work / "se30k8"
+        if is_built(source) or is_built(out):
+            return source if is_built(source) else out
+        return self._build(source, out)
 
     def stockemotion(self) -> Path:
         """Return the built StockEmotion, with everything that tables train on."""
         source = self.root.find(STOCKEMOTION)
         if is_built(source):
             return source
-        options: dict[str, Any] = {"subsets": True}
+        out, labels = self.work / "stockemotion", self._labels(source)
+        if is_built(out) and (labels is None or "basic8" in open_built(out).features):
+            return out
+        # An earlier build, before there was SE30K8, has the same images in the same splits.
+        options: dict[str, Any] = {"subsets": True, "basic8": labels, "overwrite": True}
         if not open_source(source).own_keyword_ids:
             options["all_keywords"] = _LEAST_IMAGES
         names = sorted(source.glob("emotion_keywords.*"))
         if names:
             options["emotions"] = Vocabulary.from_file(names[0])
-        try:
-            options["basic8"] = self.pseudo_labels(source)
-        except MissingDataError:
-            logger.info("no SE30K8, so no pseudo-labels: the rows that need them will say so")
-        return self._build(source, self.work / "stockemotion", **options)
+        options |= self.scale.changes.get("build", {})
+        return self._build(source, out, **options)
 
     def _build(self, source: Path, out: Path, **options: Any) -> Path:
-        if not is_built(out):
-            options |= self.scale.changes.get("build", {}) if out.name == "stockemotion" else {}
-            build_dataset(source, out, progress=self.progress, **options)
+        build_dataset(source, out, progress=self.progress, **options)
         return out
+
+    def _labels(self, source: Path) -> Path | None:
+        try:
+            return self.pseudo_labels(source)
+        except MissingDataError:
+            logger.info("no SE30K8, so no pseudo-labels: the rows that need them will say so")
+            return None
 
     def pseudo_labels(self, source: Path) -> Path:
         """Return the pseudo-labels of StockEmotion's images (Table 4)."""
@@ -167,8 +194,13 @@ class Trainings:
     def text_model_8(self) -> Path:
         """Return the TextCNN from keywords to SE30K8's eight classes (section 5.3)."""
         out = self.work / "se30k8_textcnn"
+        if model := _finished(out):
+            # A run may have been killed before its last step, which measures the test split.
+            measured = (out / "results.json").is_file()
+            if measured or "test" not in open_built(self.se30k8()).files:
+                return model
         arguments = ("se30k8_textcnn", "se30k8_textcnn")
-        return _finished(out) or train_textcnn(
+        return train_textcnn(
             self._recipe(TextCNNArguments, *arguments, data=self.se30k8(), output_dir=out)
         )
 
@@ -237,6 +269,8 @@ class Trainings:
         """Say what a built folder of the user's own lacks."""
         there = get_dataset_config_names(arguments.data)
         if arguments.config is not None and arguments.config not in there:
+            if not is_built(self.root.find(STOCKEMOTION)):
+                self.root.find(SE30K8)  # without it our own build has no pseudo-labels
             raise MissingDataError(
                 f"{arguments.data} has no configuration {arguments.config}: build it with "
                 "`emotionnet build --subsets --all-keywords 2 --basic8 FILE`, FILE from "
@@ -248,8 +282,10 @@ class Trainings:
         if "textcnn" in section and self.root.word_vectors:
             values["word_vectors"] = self.root.word_vectors
         changes = {**self.scale.changes.get(section, {}), **values, "progress": self.progress}
-        words = [word for name, value in changes.items() for word in _words(name, value)]
-        return parse_recipe(kind, [str(self.recipes / f"{recipe}.yaml"), *words])
+        command = [str(self.recipes / f"{recipe}.yaml")]
+        for name, value in changes.items():
+            command += _words(name, value)
+        return parse_recipe(kind, command)
 
 
 def _finished(run: Path) -> Path | None:

@@ -11,7 +11,8 @@ from emotionnet_hf.training.arguments import RecipeError
 
 # How one comes by the columns that not every data set has.
 _ORIGIN = {
-    "keyword_ids": "build it of a StockEmotion release, config: all_keywords",
+    "keyword_ids": "build it of a StockEmotion release or with --all-keywords, and set config: "
+    "all_keywords",
     "basic8": "build it with --basic8, config: basic8",
     "basic8_scores": "build it with --basic8, config: basic8",
     "votes": "build it of an SE30K8 release",

@@ -122,3 +122,12 @@ def test_bad_values_are_bad_usage(folder, words):
     with pytest.raises(SystemExit) as ended:
         run(folder, *MODEL, *words)
     assert ended.value.code == 2
+
+
+def test_too_many_unreadable_pictures_are_refused_though_they_were_checked(folder, capsys):
+    for number in range(8):
+        (folder / "awe" / f"{MIKELS.index('awe')}{number}.jpg").write_bytes(b"no picture")
+    assert run(folder, *MODEL, "--seeds", "0") == 1
+    assert "8 of 80 pictures cannot be opened" in capsys.readouterr().err
+    assert run(folder, *MODEL, "--seeds", "0", "--max-unreadable", "0.2") == 0
+    assert "8 of 80 pictures cannot be opened and are left out" in capsys.readouterr().out

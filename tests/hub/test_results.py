@@ -102,6 +102,19 @@ def test_reads_one_result_or_several(tmp_path):
     assert expected[0].metric_label == "mAP"
 
 
+def test_numbers_of_another_kind_of_model_are_refused(tmp_path):
+    result = {"dataset": "DeepEmotion", "split": "test", "metrics": {"accuracy": 0.5}}
+    path = tmp_path / "results.json"
+    for kind in ("timm", "clip", "chance"):
+        told = {**result, "kind": kind, "model": "timm:resnet50"}
+        path.write_text(json.dumps({"results": [told], "versions": {"torch": "2"}}))
+        with pytest.raises(ResultsError, match="those of timm:resnet50, no emotionnet"):
+            read_results(path, "emotionnet")
+    told = {**result, "kind": "emotionnet"}
+    path.write_text(json.dumps({"results": [told], "versions": {"torch": "2"}}))
+    assert [number.value for number in read_results(path, "emotionnet")] == [0.5]
+
+
 def test_reads_what_the_quickstart_wrote():
     path = REPOSITORY / "benchmarks" / "results" / "quickstart.json"
     report = json.loads(path.read_text())

@@ -65,3 +65,32 @@ def test_one_seed_has_no_spread_and_no_run_says_so(measured, tmp_path):
     )
     (page,) = write_tables([TABLES["table5"]], measured, (0,), tmp_path / "out")
     assert page.read_text().splitlines()[-1] == "- not run yet"
+
+
+def test_what_is_measured_once_has_no_spread(tmp_path):
+    trainings = Trainings(DataRoot(tmp_path), tmp_path / "work", Path("."), Scale("tiny"))
+    measurements = Measurements(trainings)
+    for name in ("figure4", "section5.3"):
+        for cell in TABLES[name].cells:
+            for seed in cell.seeds((0, 1, 2)):
+                names = [each.metric for each in TABLES[name].cells]
+                found = {"metrics": dict.fromkeys(names, 0.5 + 0.01 * seed)}
+                write_json(measurements._path(cell, seed), found)
+    tables = [TABLES["figure4"], TABLES["section5.3"]]
+    pages = write_tables(tables, measurements, (0, 1, 2), tmp_path / "out")
+    figure, classes = (page.read_text() for page in pages)
+    assert "| ResNet-50 | 50.00 | 50.00 |" in figure
+    assert "| EmotionNet | 51.00 ± 1.00 | 51.00 ± 1.00 |" in figure
+    assert "| TextCNN, 8 classes | 50.00 |" in classes
+
+
+def test_fewer_runs_than_seeds_are_told(measured, tmp_path):
+    (page,) = write_tables([TABLE], measured, (0, 1, 2), tmp_path / "out")
+    assert "| EmotionNet | 57.00 ± 1.41 (2 of 3) |" in page.read_text()
+
+
+def test_rows_of_a_model_of_another_name_say_so(measured, tmp_path):
+    pages = write_tables([TABLES["table5"], TABLES["table6"]], measured, (0,), tmp_path / "out")
+    subsets, zero_shot = (page.read_text() for page in pages)
+    assert '"100 % of StockEmotion" is "- Embed & Soft".' in subsets
+    assert '"EmotionNet" is "+ Extra anno".' in zero_shot

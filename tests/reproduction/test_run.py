@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from emotionnet_hf.reproduction.run import reproduce
+from emotionnet_hf.reproduction.run import ReproductionError, reproduce
 from emotionnet_hf.reproduction.sample_root import draw_data_root
+from emotionnet_hf.reproduction.trainings import EMOTIONNET
+from emotionnet_hf.training import TrainingError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCALE = """
@@ -42,6 +44,34 @@ def test_without_any_data_every_row_says_what_to_get(tmp_path):
     text = "".join(page.read_text() for page in pages)
     for name in ("StockEmotion", "DeepEmotion", "UnBiasedEmotion", "AffectNet", "EMOTIC", "SE30K8"):
         assert f"put it into DATA_ROOT/{name}" in text
+
+
+def test_a_model_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
+    measured = []
+
+    def measure(self, cells, seed):
+        if cells[0].model == EMOTIONNET and seed == 0:
+            raise TrainingError("the loss is not finite")
+        measured.append((cells[0].model, seed))
+
+    monkeypatch.setattr("emotionnet_hf.reproduction.measurements.Measurements.measure", measure)
+    where = (tmp_path / "nothing", tmp_path / "work", tmp_path / "out")
+    with pytest.raises(ReproductionError, match=r"1 of 5 models failed, 'EmotionNet' with seed 0"):
+        reproduce(("figure4", "section5.3"), *where, recipes=Path("."), seeds=(0, 1, 2))
+    assert sorted(measured) == [
+        *(("EmotionNet", 1), ("EmotionNet", 2), ("ResNet-50", 0), ("TextCNN, 8 classes", 0))
+    ]
+    assert (tmp_path / "out" / "figure4.md").is_file()
+
+
+@pytest.mark.slow
+def test_processes_take_their_work_and_one_that_fails_does_not_stop_the_others(tmp_path):
+    where = (tmp_path / "nothing", tmp_path / "work", tmp_path / "out")
+    # Where the cell of one model should be written stands a folder.
+    (tmp_path / "work" / "cells" / "EmotionNet-0-StockEmotion-tagging.json").mkdir(parents=True)
+    with pytest.raises(ReproductionError, match=r"1 of 2 models failed, 'EmotionNet'"):
+        reproduce(("section5.1", "section5.3"), *where, recipes=Path("."), seeds=(0,), workers=2)
+    assert "SE30K8 is missing" in (tmp_path / "out" / "section5.3.md").read_text()
 
 
 @pytest.mark.slow

@@ -1,7 +1,14 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 
+from emotionnet_hf.data.built_folder import open_built
+from emotionnet_hf.data.sample import generate_sample
 from emotionnet_hf.models import EmotionNetModel
 from emotionnet_hf.models.encoders import open_encoder
 from emotionnet_hf.reproduction.data_root import DataRoot, MissingDataError
@@ -42,6 +49,15 @@ def test_a_scale_is_read_and_its_names_are_checked(tmp_path):
         Scale.read(path)
     path.write_text("- 1\n")
     with pytest.raises(RecipeError, match="must hold names and values"):
+        Scale.read(path)
+    path.write_text("emotionnet:\n")
+    with pytest.raises(RecipeError, match="emotionnet must hold names and values"):
+        Scale.read(path)
+    path.write_text("protocol: fasst\n")
+    with pytest.raises(RecipeError, match="protocol is 'fasst', not one of"):
+        Scale.read(path)
+    path.write_text("a: [")
+    with pytest.raises(RecipeError, match="is not YAML"):
         Scale.read(path)
 
 
@@ -102,3 +118,63 @@ def test_another_scale_or_other_data_want_another_folder(trainings, tmp_path):
     elsewhere = Trainings(DataRoot(tmp_path / "x"), trainings.work, FOLDER, trainings.scale)
     with pytest.raises(RecipeError, match="choose another folder for --work"):
         elsewhere.check_work()
+
+
+def test_another_recipe_wants_another_folder(trainings, tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "recipes")
+    copied = replace(trainings, recipes=tmp_path / "recipes")
+    trainings.check_work()
+    copied.check_work()
+    with (tmp_path / "recipes" / "paper_resnet50.yaml").open("a") as file:
+        file.write("gradient_checkpointing: true\n")
+    with pytest.raises(RecipeError, match="of another recipes"):
+        copied.check_work()
+
+
+def test_text_model_that_was_killed_before_it_was_measured_is_measured(trainings, monkeypatch):
+    out, called = trainings.work / "se30k8_textcnn", []
+    (out / "model").mkdir(parents=True)
+    data = trainings.root.folder / "SE30K8"
+    test = Dataset.from_dict({"label": [0]})
+    (data / "data").mkdir(parents=True)
+    (data / "build.json").write_text("{}")
+    test.to_parquet(data / "data" / "test-00000-of-00001.parquet")
+    monkeypatch.setattr(
+        "emotionnet_hf.reproduction.trainings.train_textcnn",
+        lambda arguments: called.append(arguments.output_dir),
+    )
+    trainings.text_model_8()
+    assert called == [str(out)]
+    (out / "results.json").write_text("{}")
+    assert trainings.text_model_8() == out / "model" and len(called) == 1
+
+
+def test_pseudo_labels_that_can_be_had_later_are_added(trainings, monkeypatch):
+    source = trainings.root.folder / "StockEmotion"
+    generate_sample(source, num_images=40, progress=False)
+    first = open_built(trainings.stockemotion())
+    assert "basic8" not in first.features
+    ids = image_ids(first)
+    arguments = EmotionNetArguments(
+        data=str(first.folder), config="basic8", text_model="t", output_dir="o"
+    )
+    with pytest.raises(MissingDataError, match="SE30K8 is missing"):
+        trainings._check_configuration(arguments)
+    labels = trainings.work / "basic8.parquet"
+    scores = pa.array([[0.125] * 8] * 40, pa.list_(pa.float32(), 8))
+    names = [path.name for path in sorted((source / "images").iterdir())]
+    pq.write_table(pa.table({"image_id": [f"images/{n}" for n in names], "scores": scores}), labels)
+    monkeypatch.setattr(Trainings, "pseudo_labels", lambda *_: labels)
+    second = open_built(trainings.stockemotion())
+    assert "basic8" in second.features and image_ids(second) == ids
+    trainings._check_configuration(arguments)
+    monkeypatch.setattr(Trainings, "_build", None)  # and no third time
+    assert trainings.stockemotion() == second.folder
+
+
+def image_ids(built):
+    return [
+        (split, name)
+        for split, _, batch in built.batches(["image_id"])
+        for name in batch["image_id"].to_pylist()
+    ]

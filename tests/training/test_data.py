@@ -67,7 +67,7 @@ def test_an_unknown_configuration_gets_the_list_of_those_there_are(configured):
     [
         (["votes", "label"], "build it of an SE30K8 release"),
         (["basic8", "basic8_scores"], "--basic8, config: basic8"),
-        (["keyword_ids"], "StockEmotion release, config: all_keywords"),
+        (["keyword_ids"], "release or with --all-keywords, and set config: all_keywords"),
     ],
 )
 def test_a_column_of_another_configuration_comes_with_the_remedy(configured, columns, remedy):

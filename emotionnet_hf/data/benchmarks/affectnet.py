@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from datasets.utils import tqdm  # which `disable_progress_bars` hides
 from pyarrow import csv as arrow_csv
-from tqdm.auto import tqdm
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
 from emotionnet_hf.data.benchmarks.listing import check_folder, found_in, pictures_below

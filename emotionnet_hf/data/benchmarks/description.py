@@ -117,9 +117,10 @@ def describe(benchmark: Benchmark, report: NearDuplicatesReport | None = None) -
 
 
 def _counts(dataset: Dataset, benchmark: Benchmark) -> SplitCounts:
-    counts = Counter(place for labels in dataset["labels"] for place in labels)
+    # Whole columns: row by row, 280 K of AffectNet take twenty times as long.
+    counts = Counter(place for labels in dataset["labels"][:] for place in labels)
     classes = {name: counts[place] for place, name in enumerate(benchmark.classes)}
-    return SplitCounts(len(dataset), len(set(dataset["group"])), classes)
+    return SplitCounts(len(dataset), len(set(dataset["group"][:])), classes)
 
 
 def _twins(report: NearDuplicatesReport) -> str:

@@ -85,7 +85,7 @@ class NearDuplicatesReport:
         overlaps: For each pair of splits what they share.
         unreadable: Why rows were taken out, by kind of reason.
         unreadable_examples: Some of them: id and reason.
-        test_twins_in_train: Groups of train that show a picture of test.
+        test_twins: For train and validation the groups that show a picture of test.
     """
 
     radius: int
@@ -93,13 +93,13 @@ class NearDuplicatesReport:
     overlaps: tuple[Overlap, ...]
     unreadable: Mapping[str, int]
     unreadable_examples: tuple[tuple[str, str], ...]
-    test_twins_in_train: frozenset[str] = field(repr=False)
+    test_twins: Mapping[str, frozenset[str]] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = asdict(self)
-        twins = plain.pop("test_twins_in_train")
-        return plain | {"test_twins_in_train": len(twins)}
+        twins = plain.pop("test_twins")
+        return plain | {f"test_twins_in_{split}": len(groups) for split, groups in twins.items()}
 
 
 class _Look(NamedTuple):
@@ -149,9 +149,9 @@ def checked(
     kept, pictures, unreadable = {}, {}, []
     for split, dataset in benchmark.splits.items():
         seen = [looks[key] for key in keys[split]]
-        faults = [_fault(look, box) for look, box in zip(seen, dataset["box"], strict=True)]
+        faults = [_fault(look, box) for look, box in zip(seen, dataset["box"][:], strict=True)]
         rows = [row for row, fault in enumerate(faults) if fault is None]
-        ids = zip(dataset["image_id"], faults, strict=True)
+        ids = zip(dataset["image_id"][:], faults, strict=True)
         unreadable += [(image_id, fault) for image_id, fault in ids if fault is not None]
         if not rows:
             raise BenchmarkError(f"no picture of {split} can be used: {dict(unreadable[:3])}")
@@ -164,37 +164,36 @@ def checked(
 
 
 def without_twins(benchmark: Benchmark, report: NearDuplicatesReport) -> Benchmark:
-    """Take out of train what shows a picture of test.
+    """Take out of train and validation what shows a picture of test.
+
+    Models are selected on validation, and many are trained on it in the end.
 
     Args:
         benchmark: What `checked` returned.
         report: What `checked` returned beside it.
 
     Returns:
-        The benchmark; the rows are counted in `dropped`, and validation and test are as they were.
+        The benchmark; the rows are counted in `dropped`, and test is as it was.
 
     Raises:
-        BenchmarkError: Train has no row left.
+        BenchmarkError: Train or validation has no row left.
     """
-    train = benchmark.splits["train"]
-    gone = report.test_twins_in_train
-    rows = [row for row, group in enumerate(train["group"]) if group not in gone]
-    if not rows:
-        raise BenchmarkError("every picture of train has a twin in test; nothing is left to train")
-    if len(rows) == len(train):
-        return benchmark
-    reason = f"train: twin of a test picture within {report.radius} bits"
-    return benchmark.with_splits(
-        {**benchmark.splits, "train": train.select(rows)},
-        dropped={**benchmark.dropped, reason: len(train) - len(rows)},
-    )
+    splits, dropped = dict(benchmark.splits), dict(benchmark.dropped)
+    for split, gone in report.test_twins.items():
+        rows = [row for row, group in enumerate(splits[split]["group"][:]) if group not in gone]
+        if not rows:
+            raise BenchmarkError(f"every picture of {split} has a twin in test; nothing is left")
+        if lost := len(splits[split]) - len(rows):
+            splits[split] = splits[split].select(rows)
+            dropped[f"{split}: twin of a test picture within {report.radius} bits"] = lost
+    return benchmark.with_splits(splits, dropped=dropped)
 
 
 def _look_at_all(
     benchmark: Benchmark, threads: int, progress: bool
 ) -> tuple[dict[str, list[str]], dict[str, _Look]]:
     """Open each picture once: the keys of the rows' pictures by split, and a look by key."""
-    boxed = any(box is not None for data in benchmark.splits.values() for box in data["box"])
+    boxed = any(box is not None for data in benchmark.splits.values() for box in data["box"][:])
     keys: dict[str, list[str]] = {split: [] for split in benchmark.splits}
     total = sum(map(len, benchmark.splits.values()))
     bar = tqdm(total=total, desc="hashing", unit="row", disable=not progress)
@@ -249,7 +248,7 @@ def _fault(look: _Look, box: Sequence[float] | None) -> str | None:
 def _pictures(dataset: Dataset, keys: Sequence[str], looks: Mapping[str, _Look]) -> list[_Picture]:
     """The pictures of a split, in the order of the rows that first show them."""
     pictures: dict[str, _Picture] = {}
-    columns = (dataset[name] for name in ("image_id", "group", "labels"))
+    columns = (dataset[name][:] for name in ("image_id", "group", "labels"))
     for key, image_id, group, labels in zip(keys, *columns, strict=True):
         picture = pictures.setdefault(key, _Picture(image_id, looks[key].phash))
         picture.groups.add(group)
@@ -265,19 +264,19 @@ def _report(
     examples: Sequence[tuple[str, str]],
 ) -> NearDuplicatesReport:
     overlaps = []
-    leaked: set[str] = set()
+    twins: dict[str, frozenset[str]] = {}
     for split, other in _PAIRS:
         overlap, groups = _overlap(split, other, pictures, classes, radius)
         overlaps.append(overlap)
-        if (split, other) == ("test", "train"):
-            leaked = groups
+        if split == "test":
+            twins[other] = frozenset(groups)
     return NearDuplicatesReport(
         radius=radius,
         pictures={split: len(found) for split, found in pictures.items()},
         overlaps=tuple(overlaps),
         unreadable=dict(reasons),
         unreadable_examples=tuple(examples),
-        test_twins_in_train=frozenset(leaked),
+        test_twins=twins,
     )
 
 

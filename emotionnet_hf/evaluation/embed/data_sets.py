@@ -2,61 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets.utils.file_utils import xopen
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from emotionnet_hf.loading.images import ImageError, read_bytes
+from emotionnet_hf.data.built_folder import BuiltFolderError, open_built
+from emotionnet_hf.data.load import is_built
+from emotionnet_hf.evaluation.embed.parquet_rows import (
+    ParquetSource,
+    holds_rows,
+    local_files,
+    open_parquet,
+)
+from emotionnet_hf.evaluation.embed.rows import (
+    DataSetOptions,
+    EmbedSourceError,
+    Item,
+    bytes_of,
+    id_column,
+    image_column,
+)
 
 _SAVED = ("dataset_dict.json", "state.json")
-_ID, _IMAGE = "image_id", "image"
-
-
-class EmbedSourceError(ValueError):
-    """There are no pictures to embed in what was given; the message says what may be given."""
-
-
-@dataclass(frozen=True)
-class DataSetOptions:
-    """How to read a data set.
-
-    Attributes:
-        split: One split, such as ``test`` or ``train[:1000]``; all, one after another, if None.
-        id_column: Column of the ids; ``image_id`` where there is one if None, and else an id is
-            split and row, ``train/0``.
-        image_column: Column of the pictures; ``image``, or the only one of pictures, if None.
-        streaming: Read while iterating and keep nothing on disk.
-    """
-
-    split: str | None = None
-    id_column: str | None = None
-    image_column: str | None = None
-    streaming: bool = False
-
-    def told(self) -> dict[str, Any]:
-        """Those that decide which row is which, for the identity of a source."""
-        return {name: value for name, value in asdict(self).items() if name != "streaming"}
-
-
-@dataclass(frozen=True)
-class Item:
-    """A picture that was not opened yet.
-
-    Attributes:
-        id: Its name in the table.
-        load: Gives the file's bytes, or raises an `ImageError` with the reason why there are none;
-            may be called in any thread.
-    """
-
-    id: str
-    load: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -99,17 +72,18 @@ class RowsSource:
                     yield row
 
     def _rows(self, split: str, rows: Any, skipped: int) -> Iterator[Item]:
-        columns = _columns(rows)
-        image = _image_column(columns, self.options.image_column)
-        names = _id_column(columns, self.options.id_column)
+        if rows.features is None:  # of a stream that declares none: what its first rows show
+            rows = rows._resolve_features()
+        image = image_column(rows.features, self.options.image_column)
+        names = id_column(rows.features, self.options.id_column)
         rows = rows.select_columns([name for name in (image, names) if name is not None])
         rows = rows.cast_column(image, datasets.Image(decode=False)).skip(skipped)
         for number, row in enumerate(rows, skipped):
             found = f"{split}/{number}" if names is None else str(row[names])
-            yield Item(found, partial(_bytes_of, row[image]))
+            yield Item(found, partial(bytes_of, row[image]))
 
 
-def open_rows(word: str, options: DataSetOptions) -> RowsSource | None:
+def open_rows(word: str, options: DataSetOptions) -> RowsSource | ParquetSource | None:
     """Open a data set by path or name.
 
     Args:
@@ -126,9 +100,7 @@ def open_rows(word: str, options: DataSetOptions) -> RowsSource | None:
     if any((path / name).is_file() for name in _SAVED):
         return _saved(word, options)
     if path.is_dir():
-        if not any(path.glob("*.parquet")) and not any((path / "data").glob("*.parquet")):
-            return None
-        return _built(word, options, word)
+        return _built(word, options, word) if holds_rows(path) else None
     if path.suffix == ".parquet":
         return _built(word, options, "parquet", data_files={"train": word})
     name, _, config = word.partition(":")
@@ -178,71 +150,33 @@ def _saved(word: str, options: DataSetOptions) -> RowsSource:
     return rows_in_memory(splits, options)
 
 
-def _built(word: str, options: DataSetOptions, *arguments: Any, **files: Any) -> RowsSource:
+def _built(
+    word: str, options: DataSetOptions, *arguments: Any, **files: Any
+) -> RowsSource | ParquetSource:
     """Open what `datasets` builds; its hash knows the files, their sizes and their times."""
     try:
+        if is_built(word):
+            open_built(word)  # refuses a folder of which a shard was lost
         builder = datasets.load_dataset_builder(*arguments, **files)
+        made_of = [builder.hash, builder.config_id, str(builder.config.data_files)]
+        identity = {"data_set": [word, *made_of]} | options.told()
+        if here := local_files(builder):
+            return open_parquet(here, builder.info.features, identity, options)
         if options.streaming:
             data = builder.as_streaming_dataset(split=options.split)
         else:
             builder.download_and_prepare()
             data = builder.as_dataset(split=options.split)
+    except (EmbedSourceError, BuiltFolderError):
+        raise
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = " ".join(str(error).split())[:300]  # the second line has the configurations
         raise EmbedSourceError(
             f"{word} is no file, folder or glob of images, and opens as no data set ({reason})."
         ) from error
     splits = dict(data) if isinstance(data, dict) else {options.split or "train": data}
-    made_of = [builder.hash, builder.config_id, str(builder.config.data_files)]
-    return RowsSource(splits, {"data_set": [word, *made_of]} | options.told(), options)
-
-
-def _columns(rows: Any) -> dict[str, Any]:
-    """Features by column; of a stream that declares none, what its first row shows."""
-    if rows.features is not None:
-        return dict(rows.features)
-    return dict.fromkeys(next(iter(rows.take(1)), {}))
-
-
-def _image_column(columns: Mapping[str, Any], wanted: str | None) -> str:
-    pictures = [name for name, kind in columns.items() if isinstance(kind, datasets.Image)]
-    if wanted is None:
-        if _IMAGE in columns:
-            return _IMAGE
-        if len(pictures) == 1:
-            return pictures[0]
-    elif wanted in columns:
-        return wanted
-    asked = "no single column of pictures" if wanted is None else f"no column {wanted!r}"
-    raise EmbedSourceError(
-        f"the data set has {asked}; name one of {', '.join(pictures or columns)} "
-        "(--image-column, in Python image_column=)."
-    )
-
-
-def _id_column(columns: Mapping[str, Any], wanted: str | None) -> str | None:
-    if wanted is not None and wanted not in columns:
-        raise EmbedSourceError(
-            f"the data set has no column {wanted!r} for the ids, only {', '.join(columns)}."
-        )
-    return wanted or (_ID if _ID in columns else None)
+    return RowsSource(splits, identity, options)
 
 
 def _length(rows: Any) -> int | None:
     return len(rows) if hasattr(rows, "__len__") else None
-
-
-def _bytes_of(picture: Mapping[str, Any] | None) -> bytes:
-    """Return the stored bytes of a picture, or those of the file that its row points to."""
-    data, path = (picture or {}).get("bytes"), (picture or {}).get("path")
-    if data is not None:
-        return bytes(data)
-    if not path:
-        raise ImageError("no picture in this row")
-    if "://" not in path:
-        return read_bytes(Path(path))
-    try:
-        with xopen(path, "rb") as file:
-            return bytes(file.read())
-    except FileNotFoundError as error:
-        raise ImageError(f"cannot be read: {error}") from error

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from emotionnet_hf.data.writing import ordered_map
-from emotionnet_hf.evaluation.embed.data_sets import EmbedSourceError, Item
 from emotionnet_hf.evaluation.embed.engines import Engine
+from emotionnet_hf.evaluation.embed.rows import EmbedSourceError, Item
 from emotionnet_hf.evaluation.features import in_batches
 from emotionnet_hf.loading.images import ImageError, open_image
 from emotionnet_hf.models.encoders import Encoder

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from threading import BoundedSemaphore
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +17,9 @@ from emotionnet_hf.evaluation.embed.folding import fold
 from emotionnet_hf.evaluation.embed.openvino_engine import openvino_engine
 from emotionnet_hf.evaluation.embed.precision import EngineError, Precision, check_bf16
 from emotionnet_hf.models.encoders import Encoder
+
+# Two batches keep a GPU busy; one for each of many threads would not fit into its memory.
+_ON_A_GPU = 2
 
 Runtime = Literal["torch", "openvino"]
 
@@ -90,12 +95,20 @@ def _torch_engine(
         dtype = torch.bfloat16
     ready = ready.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    gate = _gate(device)
+
     @torch.inference_mode()
     def run(pixels: torch.Tensor) -> dict[str, np.ndarray]:
-        pixels = pixels.to(device, dtype, memory_format=torch.channels_last)
-        return {name: x.float().cpu().numpy() for name, x in ready(pixels).items()}
+        with gate:
+            pixels = pixels.to(device, dtype, memory_format=torch.channels_last)
+            return {name: x.float().cpu().numpy() for name, x in ready(pixels).items()}
 
     return run
+
+
+def _gate(device: torch.device) -> AbstractContextManager[Any]:
+    """Let threads run the model: all of them on a CPU, few on a GPU."""
+    return nullcontext() if device.type == "cpu" else BoundedSemaphore(_ON_A_GPU)
 
 
 def _quantized(folded: nn.Module | None, encoder: Encoder, calibration: torch.Tensor) -> nn.Module:

@@ -18,10 +18,10 @@ from tqdm.auto import tqdm
 from emotionnet_hf import __version__
 from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.evaluation.embed.change import FeatureChange, feature_change
-from emotionnet_hf.evaluation.embed.data_sets import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.encoding import Encoded, Encoding, encoding_threads
 from emotionnet_hf.evaluation.embed.engines import Engine, Runtime, open_engine
 from emotionnet_hf.evaluation.embed.precision import Precision
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.sources import Source, open_source
 from emotionnet_hf.evaluation.embed.writing import Table
 from emotionnet_hf.evaluation.features import in_batches
@@ -146,6 +146,9 @@ def embed(
     metadata = _metadata(encoder, precision, runtime)
     settings = {"joint": joint, "dtype": dtype, "batch_size": size, "rows_per_part": rows_per_part}
     identity = {**metadata, **settings, "max_pixels": max_pixels, "source": pictures.identity}
+    if precision == "int8":
+        # Its ranges come from the first pictures, also those of parts that are there already.
+        identity["calibration"] = pictures.stamp(0, CALIBRATED)
     with explained_full_disk(table.parts), encoding_threads(threads) as pool:
         table.begin(identity, overwrite)
         encoding = Encoding(encoder, pool, threads, size, max_pixels)
@@ -297,19 +300,24 @@ def _metadata(encoder: Encoder, precision: Precision, runtime: Runtime) -> dict[
     return {
         "model": encoder.name,
         "kind": encoder.kind,
-        "weights": _digest(encoder),
+        "weights": weights_digest(encoder),
+        "preprocessing": preprocessing(encoder),
         "precision": precision,
         "runtime": runtime,
-        "preprocessing": {
-            "size": list(encoder.size),
-            "mean": list(encoder.mean),
-            "std": list(encoder.std),
-        },
         "versions": {"emotionnet_hf": __version__} | {name: version(name) for name in libraries},
     }
 
 
-def _digest(encoder: Encoder) -> str:
+def preprocessing(encoder: Encoder) -> dict[str, Any]:
+    """Tell what is done to a picture before the model sees it, for JSON."""
+    return {
+        "size": list(encoder.size),
+        "mean": list(encoder.mean),
+        "std": list(encoder.std),
+    }
+
+
+def weights_digest(encoder: Encoder) -> str:
     """Digest of the weights: a model folder may be written anew under its old name."""
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(encoder.model.state_dict().items()):

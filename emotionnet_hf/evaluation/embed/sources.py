@@ -13,14 +13,12 @@ from typing import Any, Protocol
 
 from emotionnet_hf.data.image_files import NoImagesError, find_images
 from emotionnet_hf.evaluation.embed.data_sets import (
-    DataSetOptions,
-    EmbedSourceError,
-    Item,
     open_rows,
     pick_splits,
     rows_in_memory,
     splits_of,
 )
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError, Item
 from emotionnet_hf.loading.images import read_bytes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 PROTOCOLS = ("fast", "published")
@@ -37,9 +38,8 @@ class LinearProbeArguments:
             the last epoch.
         refit: Whether the rows of validation join training once all is chosen. None: where the
             paper's training part includes our validation.
-        balanced: Whether classes count alike: ``published`` draws a class and then one of its
-            images, ``fast`` weighs the rows; epochs are selected by macro recall. None: for
-            AffectNet-7.
+        balanced: Whether classes count alike: SGD draws a class and then one of its images, L-BFGS
+            weighs the rows; epochs are selected by macro recall. None: for AffectNet-7.
         solver: ``lbfgs``, or ``sgd`` with the settings below; None: ``sgd`` for ``published``.
         strengths: L2 strengths to choose from: the coefficient l of l/2 |W|^2 beside the mean
             cross entropy, for standardised features. The strongest is tried first; the search
@@ -53,7 +53,7 @@ class LinearProbeArguments:
         momentum: Of SGD.
         weight_decay: Of SGD.
         lr_drop_epochs: Epochs (from 0) that start with a tenth of the learning rate before.
-        draws_per_epoch: Images of an epoch where balanced and ``published``.
+        draws_per_epoch: Images of an epoch of SGD where balanced.
         bootstrap_samples: Resamples behind an interval.
         max_unreadable: Largest share of pictures that may be unreadable.
 
@@ -96,8 +96,15 @@ class LinearProbeArguments:
             raise LinearProbeError(f"epochs is {self.epochs}; at least 1 is needed.")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise LinearProbeError(f"seeds is {self.seeds}: give different ones, from 0.")
-        if not self.strengths or min(self.strengths) <= 0:
+        if not self.strengths or not all(0 < strength < inf for strength in self.strengths):
             raise LinearProbeError(f"strengths is {self.strengths}: give some above 0.")
+        if not 0 < self.learning_rate < inf:
+            raise LinearProbeError(f"learning_rate is {self.learning_rate}: give one above 0.")
+        if not (0 <= self.weight_decay < inf and 0 <= self.max_unreadable <= 1):
+            raise LinearProbeError(
+                f"weight_decay is {self.weight_decay} and max_unreadable {self.max_unreadable}: "
+                "neither may be below 0, nor the second above 1."
+            )
         self._check_together()
 
     def _check_together(self) -> None:
@@ -197,7 +204,7 @@ class LinearProbeArguments:
         )
         balanced = (
             f"Each epoch draws {self.draws_per_epoch:,} images: a class, then one of its images."
-            if self.protocol == "published"
+            if not self.uses_lbfgs
             else "Rows are weighted so that all classes count alike."
         )
         adapts = (

@@ -192,9 +192,17 @@ class FeatureExtractor:
 
 @torch.no_grad()
 def embed(encoder: Encoder, pixels: torch.Tensor) -> torch.Tensor:
-    """Compute features of pixel values (B, 3, H, W): float32, (B, D), on the model's device."""
-    values: torch.Tensor = encoder.model(pixels.to(encoder.device))[FEATURES]
-    return values.float()
+    """Compute features of pixel values (B, 3, H, W): float32, (B, D), on the model's device.
+
+    Raises:
+        LinearProbeError: They are no numbers, so nothing can be learnt from them.
+    """
+    values: torch.Tensor = encoder.model(pixels.to(encoder.device))[FEATURES].float()
+    if not values.isfinite().all():
+        raise LinearProbeError(
+            f"{encoder.name} gives features that are NaN or infinite: its weights are broken."
+        )
+    return values
 
 
 def preprocessed(encoder: Encoder, image: Image.Image) -> torch.Tensor:

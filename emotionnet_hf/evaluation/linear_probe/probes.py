@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from emotionnet_hf.data.benchmarks.benchmark import Task
-from emotionnet_hf.evaluation.linear_probe.arguments import LinearProbeArguments
+from emotionnet_hf.evaluation.linear_probe.arguments import LinearProbeArguments, LinearProbeError
 from emotionnet_hf.evaluation.linear_probe.fast import (
     SoftmaxRegression,
     balancing_weights,
@@ -84,7 +84,19 @@ class Probe:
 
         Returns:
             The result; ``qualities`` are those of the selection.
+
+        Raises:
+            LinearProbeError: SGD diverged.
         """
+        found = self._chosen(parts, seed)
+        if not np.isfinite(found.scores).all():
+            raise LinearProbeError(
+                f"SGD on features of {self.extractor.encoder.name} diverged: give a learning rate "
+                f"below {self.arguments.learning_rate:g}."
+            )
+        return found
+
+    def _chosen(self, parts: Parts, seed: int) -> Fitted:
         train, validation, test = parts["train"], parts["validation"], parts["test"]
         whole = train.plus(validation) if self.arguments.refit else train
         if self.arguments.select_on == "last":
@@ -213,6 +225,8 @@ class Probe:
         return -float(weights @ entropy / weights.sum())
 
     def _quality(self, scores: np.ndarray, part: Part) -> float:
+        if not np.isfinite(scores).all():
+            return float("nan")
         name = "macro_recall" if self.arguments.balanced else METRICS[self.task][0]
         value = Scored(scores, part).metric(name)
         # Not defined where nothing is right in any row, and then for no head.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emotionnet_hf.data.benchmarks import Benchmark
-from emotionnet_hf.data.plan import reason_kind
+from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.evaluation.linear_probe.arguments import LinearProbeArguments, LinearProbeError
 from emotionnet_hf.evaluation.linear_probe.scoring import METRICS, Scored, difference, summarised
 from emotionnet_hf.evaluation.paper_tables import known_table
@@ -80,6 +80,7 @@ class ModelResult:
 
     Attributes:
         model: As it was asked for.
+        kind: That of its `Encoder`, or ``chance``.
         metrics: By name: ``mean``, ``sd``, ``values``, ``interval``.
         by_class: Recall or average precision of each class, the mean over runs; None for a class
             that does not occur.
@@ -90,6 +91,7 @@ class ModelResult:
     """
 
     model: str
+    kind: str
     metrics: Mapping[str, Mapping[str, Any]]
     by_class: Mapping[str, float | None]
     runs: Sequence[Mapping[str, Any]]
@@ -101,6 +103,7 @@ class ModelResult:
         """Plain values for JSON."""
         plain = {
             "model": self.model,
+            "kind": self.kind,
             "metrics": dict(self.metrics),
             "by_class": dict(self.by_class),
             "test_rows": list(self.rows),
@@ -111,6 +114,7 @@ class ModelResult:
 
 def model_result(
     model: str,
+    kind: str,
     benchmark: Benchmark,
     scored: Sequence[Scored],
     runs: Sequence[Mapping[str, Any]],
@@ -122,6 +126,7 @@ def model_result(
 
     Args:
         model: As it was asked for.
+        kind: That of its `Encoder`.
         benchmark: What it was evaluated on.
         scored: One a run.
         runs: What else is known of each run.
@@ -137,6 +142,7 @@ def model_result(
     means = np.nanmean(np.where(never, 0.0, by_class), axis=0)
     return ModelResult(
         model=model,
+        kind=kind,
         metrics={name: summarised(scored, name, samples) for name in names},
         by_class={
             label: None if never[place] else float(means[place])
@@ -176,18 +182,20 @@ class LinearProbeReport:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, in the form of `emotionnet_hf.hub.results`.
 
-        ``results`` has the first model alone, so that a push of that model takes no number of
-        another one; those it is compared with are ``baselines``.
+        ``results`` has one model alone, so that a push of that model takes no number of another
+        one: the first EmotionNet, or the first model where none is one. All others are
+        ``baselines``.
         """
         dataset = {
             "dataset": self.benchmark["benchmark"],
             "split": "test",
             "protocol": self.arguments.name,
         }
-        first, *others = ({**dataset, **result.as_dict()} for result in self.results)
+        ours = next((r for r in self.results if r.kind == "emotionnet"), self.results[0])
+        others = [result for result in self.results if result is not ours]
         return {
-            "results": [first],
-            "baselines": others,
+            "results": [{**dataset, **ours.as_dict()}],
+            "baselines": [{**dataset, **result.as_dict()} for result in others],
             "protocol": self.arguments.sentences(),
             "notes": list(self.notes),
             "benchmark": {**self.benchmark, "set_aside": self.set_aside.as_dict()},
@@ -208,7 +216,7 @@ class LinearProbeReport:
             f"In percent: mean ± standard deviation over {len(self.results[0].runs)} run(s), and "
             "the 95 % bootstrap interval over test pictures; differences are paired."
         )
-        said = [*self.arguments.sentences(), *self._set_aside(), *self.notes, *benchmark["notes"]]
+        said = [*self.arguments.sentences(), *self._left_out(), *self.notes, *benchmark["notes"]]
         known = known_table(benchmark["benchmark"])
         return "\n\n".join([title, facts, table, under, known, "\n".join(f"- {s}" for s in said)])
 
@@ -238,8 +246,16 @@ class LinearProbeReport:
         compared = (result.difference or {}).get(self.metric)
         return [result.model, *cells, _cell(compared, sign="+") if compared else ""]
 
-    def _set_aside(self) -> list[str]:
+    def _left_out(self) -> list[str]:
+        """Say what is not evaluated, and what of the test set was seen in training."""
         said = []
+        if dropped := Counter(self.benchmark["dropped"]):
+            said.append(f"Rows of the benchmark that are not used: {told(dropped)}.")
+        for overlap in (self.benchmark["near_duplicates"] or {"overlaps": []})["overlaps"][:1]:
+            said.append(
+                f"{overlap['with_twin']:,} of {overlap['pictures']:,} pictures of test had a "
+                "near-duplicate in train, before any were left out (--drop-twins)."
+            )
         if count := len(self.set_aside.reasons):
             said.append(
                 f"{count:,} of {self.set_aside.pictures:,} pictures cannot be opened and are left "

@@ -85,13 +85,22 @@ class Pool:
             LinearProbeError: There is no row to train on or none to test on.
         """
         classes = len(benchmark.classes)
-        parts = {name: self._part(benchmark.splits[name], classes) for name in SPLITS}
+        parts = {name: self.part(benchmark.splits[name], classes) for name in SPLITS}
         for name in ("train", "test"):
             if not len(parts[name]):
                 raise LinearProbeError(f"{benchmark.name} has no rows for {name}.")
         return parts
 
-    def _part(self, split: Dataset, classes: int) -> Part:
+    def part(self, split: Dataset, classes: int) -> Part:
+        """Take up one split.
+
+        Args:
+            split: With `benchmark_features`.
+            classes: Their number.
+
+        Returns:
+            Its rows.
+        """
         # Bytes of pictures may be large: they are looked at one row at a time.
         pictures = split.select_columns(["image", "box"])
         columns = split.select_columns(["target", "label", "labels", "group"])[:]

@@ -26,7 +26,7 @@ from emotionnet_hf.evaluation.linear_probe.report import (
     model_result,
 )
 from emotionnet_hf.evaluation.linear_probe.rows import Part, Parts, Pool
-from emotionnet_hf.evaluation.linear_probe.scoring import Scored
+from emotionnet_hf.evaluation.linear_probe.scoring import Scored, absent_classes
 from emotionnet_hf.loading.images import ImageError
 from emotionnet_hf.models.encoders import Encoder, open_encoder
 
@@ -98,7 +98,7 @@ def evaluate_linear_probe(
         set_aside=evaluation.set_aside,
         results=tuple(results),
         environment=environment(),
-        notes=tuple(evaluation.notes),
+        notes=(*evaluation.notes, *absent_classes(results[-1].by_class)),
     )
 
 
@@ -168,10 +168,10 @@ class _Evaluation:
             for found, parts in zip(fitted, self.runs, strict=True)
         ]
         runs = [
-            {"seed": seed, "choice": found.choice, "qualities": found.qualities}
+            {"seed": seed, "choice": found.choice, "qualities": _defined(found.qualities)}
             for seed, found in zip(self.seeds, fitted, strict=True)
         ]
-        return self._result(name, scored, runs, first)
+        return self._result(name, encoder.kind, scored, runs, first)
 
     def chance(self) -> ModelResult:
         """Score every test row by how common each class is in train."""
@@ -179,17 +179,18 @@ class _Evaluation:
             Scored(np.tile(p["train"].target.mean(axis=0), (len(p["test"]), 1)), p["test"])
             for p in self.runs
         ]
-        return self._result(CHANCE, scored, [{"seed": seed} for seed in self.seeds], None)
+        return self._result(CHANCE, CHANCE, scored, [{"seed": seed} for seed in self.seeds], None)
 
     def _result(
         self,
         name: str,
+        kind: str,
         scored: list[Scored],
         runs: list[dict[str, object]],
         first: ModelResult | None,
     ) -> ModelResult:
         samples = self.arguments.bootstrap_samples
-        return model_result(name, self.benchmark, scored, runs, samples=samples, first=first)
+        return model_result(name, kind, self.benchmark, scored, runs, samples=samples, first=first)
 
     def _features(self, extractor: FeatureExtractor) -> PictureFeatures | None:
         """Features that do not change; pictures that cannot be opened are set aside on the way."""
@@ -274,6 +275,11 @@ def _check(benchmarks: Sequence[Benchmark], arguments: LinearProbeArguments) -> 
             f"{len(benchmarks)} benchmarks for {len(arguments.seeds)} seeds: give one benchmark, "
             "or one for each seed."
         )
+
+
+def _defined(qualities: Mapping[str, float]) -> dict[str, float | None]:
+    """None for the epochs in which a training had diverged: JSON has no NaN."""
+    return {name: None if np.isnan(value) else value for name, value in qualities.items()}
 
 
 def _with_class(name: str, part: Part) -> Part:

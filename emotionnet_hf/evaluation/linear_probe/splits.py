@@ -30,9 +30,8 @@ def load_for_seeds(
         folder: Where it lies.
         seeds: At least one.
         check: Open all pictures and look for near-duplicates between the splits of the first
-            seed. All seeds have the same pictures: what is unreadable in the splits of another one
-            is set aside by the evaluation.
-        drop_twins: Leave out of train what shows a picture of test, for every seed.
+            seed. What is unreadable stays: the evaluation sets it aside, or refuses too much.
+        drop_twins: Leave out of train and validation what shows a picture of test, for every seed.
         progress: Show bars.
 
     Returns:
@@ -47,11 +46,12 @@ def load_for_seeds(
     first: NearDuplicatesReport | None = None
     for place, benchmark in enumerate(benchmarks):
         if drop_twins or (check and place == 0):
-            usable, report = checked(benchmark, progress=progress)
-            benchmarks[place] = without_twins(usable, report) if drop_twins else usable
+            _, report = checked(benchmark, progress=progress)
+            if drop_twins:
+                benchmarks[place] = without_twins(benchmark, report)
             first = first or report
     return benchmarks, first
 
 
 def _ids(benchmark: Benchmark) -> dict[str, list[str]]:
-    return {name: list(split["image_id"]) for name, split in benchmark.splits.items()}
+    return {name: split["image_id"][:] for name, split in benchmark.splits.items()}

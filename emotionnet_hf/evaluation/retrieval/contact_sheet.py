@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +15,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+from emotionnet_hf.evaluation.retrieval.gallery import GalleryError
 from emotionnet_hf.evaluation.retrieval.index_folder import Hit
 from emotionnet_hf.evaluation.retrieval.search import Found, Searcher
 from emotionnet_hf.files import whole_file, write_text
-from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.loading.images import ImageError, open_image
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".html")
 
 _SIDE = 224  # pixels of a tile, cropped to a square
 _WORDS = 3  # of a tile; the query has twice as many
 _LETTERS = 25  # of a line under a tile
-_INK, _QUIET, _SHARED = "#111827", "#6b7280", "#15803d"
-_DPI = 150
+_INK, _QUIET, _SHARED, _EMPTY = "#111827", "#6b7280", "#15803d", "#d1d5db"
+_DPI, _MOST_PIXELS = 150, 2**16  # matplotlib draws no more pixels in a direction
 _TILE, _CAPTION, _NAME, _GAP = 1.5, 0.44, 0.3, 0.35  # inches
 
 _PAGE = """<!doctype html>
@@ -100,7 +104,8 @@ def write_sheet(
 
     Raises:
         SheetError: Another suffix, or there is no query.
-        GalleryError: The pictures are not where they were.
+        GalleryError: The pictures are not where they were; a single one that is gone leaves its
+            tile empty.
     """
     path = Path(path)
     check_sheet(path)
@@ -145,15 +150,26 @@ def _tile(searcher: Searcher, hit: Hit, words: Sequence[str]) -> _Tile:
     own = list(dict.fromkeys([*hit.labels, *hit.keywords] if hit.labels else hit.keywords))
     shared = [word for word in own if word.casefold() in asked]
     others = [word for word in (hit.labels or hit.keywords) if word not in shared]
-    return _Tile(_square(searcher.picture(hit.row)), others, shared, hit.score)
+    return _Tile(_picture(searcher, hit.row), others, shared, hit.score)
 
 
 def _query_picture(searcher: Searcher, found: Found) -> Image.Image | None:
     if found.kind == "words":
         return None
     if found.row is not None:
-        return _square(searcher.picture(found.row))
+        return _picture(searcher, found.row)
     return _square(open_image(Path(found.query)))
+
+
+def _picture(searcher: Searcher, row: int) -> Image.Image:
+    """Open the picture of a row; a grey one where this one is gone or damaged."""
+    try:
+        return _square(searcher.picture(row))
+    except (GalleryError, ImageError) as error:
+        if not searcher.has_pictures:
+            raise
+        logger.warning("a tile stays empty: %s", error)
+        return Image.new("RGB", (_SIDE, _SIDE), _EMPTY)
 
 
 def _square(picture: Image.Image) -> Image.Image:
@@ -163,8 +179,9 @@ def _square(picture: Image.Image) -> Image.Image:
 def _name(searcher: Searcher) -> str:
     """Return a short name of the model of an index."""
     facts = searcher.index.facts
-    name = str(facts["model"]).removeprefix("timm:").partition("=")[0].rstrip("/")
-    short = Path(name).name
+    name = Path(str(facts["model"]).removeprefix("timm:").partition("=")[0])
+    # A training run calls each of its models that.
+    short = name.parent.name if name.name == "model" and name.parent.name else name.name
     return f"EmotionNet ({short})" if facts["kind"] == "emotionnet" else short
 
 
@@ -178,6 +195,11 @@ def _draw(blocks: Sequence[_Block]) -> Figure:
     left = 2 * _TILE + _GAP
     width = left + columns * (_TILE + 0.12) + 0.25
     height = sum(tall) + _GAP * len(blocks)
+    if max(width, height) * _DPI >= _MOST_PIXELS:
+        raise SheetError(
+            f"{len(blocks)} queries with up to {columns} neighbours do not fit into one PNG; write "
+            ".html, or ask for less at a time"
+        )
     figure = Figure(figsize=(width, height), facecolor="white")
     top = height - _GAP / 2
     for block, block_height in zip(blocks, tall, strict=True):
@@ -264,7 +286,8 @@ def _section(block: _Block) -> str:
     if block.picture is None:
         query = f'<div class="words">{words}</div>'
     else:
-        query = f"{_img(block.picture, block.title)}<figcaption>{words}</figcaption>"
+        caption = words or html.escape(block.title)
+        query = f"{_img(block.picture, block.title)}<figcaption>{caption}</figcaption>"
     lines = "".join(
         f'<div class="line"><h2>{html.escape(name)}</h2><div class="tiles">'
         f"{''.join(map(_html_tile, tiles))}</div></div>"

@@ -19,6 +19,8 @@ from PIL import Image
 
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.image_files import NoImagesError, find_images
+from emotionnet_hf.data.load import is_built
+from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_files
 from emotionnet_hf.loading.images import open_image
 
 SCHEMA = pa.schema(
@@ -35,7 +37,8 @@ SCHEMA = pa.schema(
 ALONE = -1
 _ID = "image_id"
 _LABELS = ("label", "labels", "emotion_keywords")
-_BATCH = 4096
+_BATCH, _PICTURES = 4096, 32  # rows read at a time, without and with their pictures
+_BUFFER = 2**20  # bytes
 
 
 class GalleryError(ValueError):
@@ -267,21 +270,26 @@ def _parquet_files(root: Path) -> dict[str, Sequence[Path]]:
     """Return the Parquet files of a place by split; none of another kind of place."""
     if root.is_file():
         return {"train": [root]} if root.suffix == ".parquet" else {}
-    if any((root / "data").glob("*.parquet")):
-        return dict(open_built(root).files)
-    found = sorted(path for path in root.glob("*.parquet") if path.name != "metadata.parquet")
-    return {"train": found} if found else {}
+    if not holds_rows(root):
+        return {}
+    if is_built(root):
+        open_built(root)  # refuses a folder of which a shard was lost
+    # As `embed` sees it: without a column of ids a row is named by its split.
+    return dict(local_files(datasets.load_dataset_builder(str(root))))
 
 
 def _parquet_picture(path: Path, row: int) -> dict[str, Any] | None:
-    with pq.ParquetFile(path) as file:
+    # Not the whole group at once: some writers put all their pictures into one.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
         image = _picture_column(Features.from_arrow_schema(file.schema_arrow))
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows
             if row < size:
-                table = file.read_row_group(group, columns=[image])
-                value: dict[str, Any] = table.column(0)[row].as_py()
-                return value
+                for batch in file.iter_batches(_PICTURES, row_groups=[group], columns=[image]):
+                    if row < len(batch):
+                        value: dict[str, Any] = batch.column(0)[row].as_py()
+                        return value
+                    row -= len(batch)
             row -= size
     return None
 

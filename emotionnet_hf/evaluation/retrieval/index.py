@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,12 +18,16 @@ import pyarrow.parquet as pq
 from emotionnet_hf.data.plan import reason_kind
 from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation.embed import embed
+from emotionnet_hf.evaluation.embed.reading import read_metadata
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions
+from emotionnet_hf.evaluation.embed.running import preprocessing, weights_digest
+from emotionnet_hf.evaluation.embed.sources import open_source
 from emotionnet_hf.evaluation.features import unit_rows
 from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA, Gallery, open_gallery, open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import FORMAT, MARK, ROWS, require_faiss
 from emotionnet_hf.evaluation.retrieval.vectors import BLOCK, store_vectors
 from emotionnet_hf.files import check_replaceable, explained_full_disk, whole_folder, write_json
-from emotionnet_hf.models.encoders import FEATURES, JOINT, Encoder, open_encoder
+from emotionnet_hf.models.encoders import FEATURES, JOINT, TIMM, Encoder, open_encoder
 
 _ALIKE = 0.9  # cosine of the features of one picture, whatever they were made with
 _WORDS, _WORD_ROWS = 256, 20_000  # queries of words are drawn from the words of the first rows
@@ -70,7 +75,8 @@ def build_index(
         What ``index.json`` holds.
 
     Raises:
-        BuildIndexError: ``out`` exists, or the features are of something else.
+        BuildIndexError: ``out`` exists, the features are of something else, or two rows of the
+            data set have one id.
         GalleryError: The data set cannot be opened.
         EncoderError: The model cannot be opened.
         FactoryError: faiss makes no index of ``factory``.
@@ -84,28 +90,21 @@ def build_index(
     check_replaceable(out, MARK, overwrite=overwrite, source=source, error=BuildIndexError)
     gallery, encoder = open_gallery(source, label), open_encoder(model)
     work = out.with_name(f".{out.name}.features")
-    table = Path(features or work / "features.parquet")
-    if features is None and not (table.is_file() and _same(table, gallery, encoder)):
-        joint = JOINT in encoder.dims
-        embed(
-            source,
-            model,
-            table,
-            joint=joint,
-            batch_size=batch_size,
-            progress=progress,
-            overwrite=overwrite or table.is_file(),
-        )
-    elif not _same(table, gallery, encoder):
-        raise BuildIndexError(f"{table} has features of another model or data set than given")
+    if features is None:
+        embedding = {"batch_size": batch_size, "progress": progress, "overwrite": overwrite}
+        table = _embedded(source, encoder, work, **embedding)
+    else:
+        table = Path(features)
+        _check_same(table, gallery, encoder)
     options = {"factory": factory, "recall": recall, "seed": seed, "progress": progress}
     with explained_full_disk(work), whole_folder(out) as folder:
         rows = _write_rows(gallery, table, folder)
         facts = {
             "format": FORMAT,
-            "model": encoder.name,
+            "model": _lasting(encoder.name),
             "kind": encoder.kind,
-            "source": str(source),
+            "weights": weights_digest(encoder),
+            "source": str(Path(source).resolve()),
             "pictures": str(gallery.root),
             "label": gallery.label,
             "rows": len(rows),
@@ -121,21 +120,61 @@ def build_index(
     return facts
 
 
-def _same(table: Path, gallery: Gallery, encoder: Encoder) -> bool:
-    """Tell whether features are of a model and a data set, by the first picture they are of.
+def _embedded(source: str | Path, encoder: Encoder, work: Path, **options: Any) -> Path:
+    """Return the features of a data set, made where an earlier build has not made these."""
+    table, note = work / "features.parquet", work / "of.json"
+    pictures = open_source(source, DataSetOptions())
+    now = {
+        "source": [pictures.identity, pictures.stamp(0, pictures.total or 0)],
+        "model": [weights_digest(encoder), preprocessing(encoder)],
+    }
+    if table.is_file() and note.is_file() and _read(note) == json.loads(json.dumps(now)):
+        return table
+    # What the table is of must never be taken for what it was of.
+    table.unlink(missing_ok=True)
+    write_json(note, now)
+    embed(source, encoder.name, table, joint=JOINT in encoder.dims, **options)
+    return table
 
-    A model may be trained anew under its old name, and a data set may be built anew.
+
+def _read(note: Path) -> Any:
+    return json.loads(note.read_text(encoding="utf-8"))
+
+
+def _check_same(table: Path, gallery: Gallery, encoder: Encoder) -> None:
+    """Refuse features of another model or data set.
+
+    A model may be trained anew under its old name, which its weights tell; and a data set may be
+    built anew, which the first picture tells.
     """
+    told = read_metadata(table)
+    same_model = told["weights"] == weights_digest(encoder)
+    if not same_model or told["preprocessing"] != preprocessing(encoder):
+        raise BuildIndexError(
+            f"{table} has features of another model than {encoder.name}, or of an earlier state of "
+            "it; embed the data set again"
+        )
     with pq.ParquetFile(table) as file:
-        first = next(file.iter_batches(1, columns=["id", FEATURES]), None)
-    if first is None or not len(first):
-        return False
+        first = next(file.iter_batches(1, columns=["id", FEATURES]))
     stored = first.column(FEATURES).flatten().to_numpy(zero_copy_only=False)
-    place = _place_of(first.column("id")[0].as_py(), gallery)
-    if place is None or len(stored) != encoder.dims[FEATURES]:
-        return False
-    now = encoder.encode([open_picture(gallery.root, *place)])[FEATURES]
-    return bool((unit_rows(now) @ unit_rows(stored[None].astype(np.float32)).T).item() > _ALIKE)
+    id = first.column("id")[0].as_py()
+    place = _place_of(id, gallery)
+    if place is not None:
+        now = encoder.encode([open_picture(gallery.root, *place)])[FEATURES]
+        near = unit_rows(now) @ unit_rows(stored[None].astype(np.float32)).T
+    if place is None or near.item() <= _ALIKE:
+        raise BuildIndexError(
+            f"{table} has features of another data set than {gallery.root}, or of an earlier state "
+            f"of it: {id} is {'not there' if place is None else 'another picture'}"
+        )
+
+
+def _lasting(name: str) -> str:
+    """Name a model so that it is found from any folder."""
+    backbone, _, weights = name.partition("=")
+    if name.startswith(TIMM):
+        return f"{backbone}={Path(weights).resolve()}" if Path(weights).is_file() else name
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
 def _place_of(id: str, gallery: Gallery) -> tuple[str, int] | None:
@@ -208,6 +247,7 @@ def _write_rows(gallery: Gallery, features: Path, folder: Path) -> datasets.Data
     everything = _write_arrow(folder / "all.arrow", gallery.batches())
     ids = pq.read_table(features, columns=["id"]).column("id")
     known = everything.column("id").combine_chunks()
+    _check_unique(known)
     places = pc.index_in(ids, value_set=known).combine_chunks()
     if places.null_count:
         missing = ids[pc.index(pc.is_null(places), True).as_py()]
@@ -221,6 +261,18 @@ def _write_rows(gallery: Gallery, features: Path, folder: Path) -> datasets.Data
     _write_arrow(folder / ROWS, batches)
     (folder / "all.arrow").unlink()
     return datasets.Dataset.from_file(str(folder / ROWS))
+
+
+def _check_unique(ids: pa.Array) -> None:
+    """Refuse ids by which rows cannot be told apart: one would get the other's words."""
+    counts = pc.value_counts(ids)
+    twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise BuildIndexError(
+            f"{len(twice):,} ids are on more than one row, such as {twice[0].as_py()!r}; give each "
+            "row an id of its own, or rename the column: without image_id a row is named by its "
+            "split and number"
+        )
 
 
 def _write_arrow(path: Path, batches: Iterable[pa.RecordBatch]) -> pa.Table:

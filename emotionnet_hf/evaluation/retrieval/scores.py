@@ -82,7 +82,7 @@ def score_index(index: IndexFolder, ks: Sequence[int] = (1, 5, 10)) -> dict[str,
 
     Args:
         index: From `open_index`; at most 100 K rows, because the time grows with their square.
-        ks: See `retrieval_scores`.
+        ks: See `retrieval_scores`; depths that the index does not have are left out.
 
     Returns:
         One object as `emotionnet_hf.hub.results` reads it.
@@ -102,6 +102,7 @@ def score_index(index: IndexFolder, ks: Sequence[int] = (1, 5, 10)) -> dict[str,
     classes = all(len(names) == 1 for names in lists)
     sets = label_sets(lists)
     features = index.vectors["features"][rows].astype(np.float32)
+    ks = [k for k in ks if k < len(rows)]
     return {
         "dataset": Path(index.facts["source"]).name,
         "split": "all",

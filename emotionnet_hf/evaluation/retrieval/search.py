@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emotionnet_hf.evaluation.retrieval.gallery import open_picture
+from emotionnet_hf.evaluation.embed.running import weights_digest
+from emotionnet_hf.evaluation.retrieval.gallery import GalleryError, open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import Hit, IndexFolder, open_index
 from emotionnet_hf.loading.images import ImageError, open_image
-from emotionnet_hf.models.encoders import FEATURES, Encoder, open_encoder
+from emotionnet_hf.models.backbones import BackboneWeightsError
+from emotionnet_hf.models.encoders import FEATURES, Encoder, EncoderError, open_encoder
 
 _SAME = 0.99  # cosine from which a hit may show the very picture that was asked with
 _SPARE = 10  # copies of it that may come first
@@ -63,13 +65,29 @@ class Searcher:
             pictures: Where the data set is, if not where it was when the index was made.
         """
         self.index = index
-        root = pictures or index.facts["pictures"]
-        self._root = None if root is None else Path(root)
+        self._root = Path(pictures or index.facts["pictures"])
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The model."""
-        return open_encoder(self.index.facts["model"])
+        """The model, as it was when the index was made."""
+        try:
+            encoder = open_encoder(self.index.facts["model"])
+        except (EncoderError, BackboneWeightsError) as error:
+            raise QueryError(
+                f"only ids of {self.index.folder} can be asked for, because its model cannot be "
+                f"opened: {error}"
+            ) from error
+        if weights_digest(encoder) != self.index.facts["weights"]:
+            raise QueryError(
+                f"{encoder.name} has other weights than when {self.index.folder} was made: only "
+                "ids can be asked for. Build the index again"
+            )
+        return encoder
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the data set is where it should be; a single picture may still be gone."""
+        return self._root.exists()
 
     def picture(self, row: int) -> Image.Image:
         """Open the picture of a row.
@@ -84,11 +102,6 @@ class Searcher:
             GalleryError: The data set is not where it was; `pictures` says where it is.
         """
         values = self.index.rows[row]
-        if self._root is None:
-            raise QueryError(
-                f"{self.index.folder} was made of features alone: say where the data set with the "
-                "pictures is (--pictures)"
-            )
         return open_picture(self._root, values["file"], values["row"])
 
     def search(self, query: str, k: int = 10) -> Found:
@@ -134,6 +147,11 @@ class Searcher:
                 f"{query!r} is no image file and no id in {self.index.folder}, and "
                 f"{self.encoder.name} knows no words"
             )
+        if space not in self.index.facts["spaces"]:
+            raise QueryError(
+                f"{query!r} is no image file and no id in {self.index.folder}, and words cannot be "
+                f"asked for: the index was built of features without the space {space!r} (--joint)"
+            )
         vectors = text(words) if words else np.zeros((0, 1), np.float32)
         known = np.abs(vectors).sum(axis=1) > 0
         if not known.any():
@@ -150,9 +168,13 @@ class Searcher:
 
     def _shows(self, hit: Hit, image: Image.Image) -> bool:
         """Tell whether a row is the very picture that was asked with, pixel by pixel."""
-        if hit.score < _SAME or self._root is None:
+        if hit.score < _SAME:
             return False
-        return np.array_equal(np.asarray(self.picture(hit.row)), np.asarray(image))
+        try:
+            there = self.picture(hit.row)
+        except (GalleryError, ImageError):
+            return False  # searching does without pictures; this one cannot be compared
+        return np.array_equal(np.asarray(there), np.asarray(image))
 
 
 @dataclass(frozen=True)

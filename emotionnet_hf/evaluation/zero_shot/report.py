@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from emotionnet_hf.evaluation.zero_shot.scoring import Metrics
-
 
 @dataclass(frozen=True)
 class ZeroShotReport:
@@ -17,9 +15,8 @@ class ZeroShotReport:
     Attributes:
         dataset: Name of the benchmark.
         split: Which of its splits.
-        metrics: ``accuracy`` and ``macro_recall``, or ``mean_average_precision``: ``mean`` (the
-            number), ``sd`` (None: nothing is trained, so there are no runs), ``interval`` (95 %,
-            bootstrap over pictures; the rows of a picture are drawn together).
+        metrics: ``accuracy`` and ``macro_recall``, or ``mean_average_precision``, each as
+            `summarised` gives it; ``sd`` is None: nothing is trained, so there is one run.
         by_class: Recall, or average precision, of each class; None for one that is never right.
         chance: The same metrics without looking at the pictures.
         coverage: For each class the keywords that the text side knows, and those that it does not.
@@ -37,7 +34,7 @@ class ZeroShotReport:
 
     dataset: str
     split: str
-    metrics: Metrics
+    metrics: dict[str, dict[str, Any]]
     by_class: dict[str, float | None]
     chance: dict[str, dict[str, float]]
     coverage: dict[str, dict[str, list[str]]]

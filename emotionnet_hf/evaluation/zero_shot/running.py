@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,15 @@ import torch
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark
+from emotionnet_hf.data.plan import told
 from emotionnet_hf.environment import environment
+from emotionnet_hf.evaluation.linear_probe.rows import Pool
+from emotionnet_hf.evaluation.linear_probe.scoring import (
+    METRICS,
+    Scored,
+    absent_classes,
+    summarised,
+)
 from emotionnet_hf.evaluation.zero_shot.arguments import ZeroShotArguments, ZeroShotError
 from emotionnet_hf.evaluation.zero_shot.category_keywords import (
     Categories,
@@ -26,7 +35,7 @@ from emotionnet_hf.evaluation.zero_shot.category_vectors import (
 )
 from emotionnet_hf.evaluation.zero_shot.pictures import embed_pictures
 from emotionnet_hf.evaluation.zero_shot.report import ZeroShotReport
-from emotionnet_hf.evaluation.zero_shot.scoring import Truth, chance_level, measure
+from emotionnet_hf.evaluation.zero_shot.scoring import chance_level
 from emotionnet_hf.models import EmotionNetForPreTraining, TextCNNForSequenceClassification
 
 
@@ -82,6 +91,7 @@ def evaluate_zero_shot(
             _image_sentence(embedding, chosen),
             origin(benchmark.classes, categories),
             *_uncovered_sentence(vectors),
+            *_dropped_sentence(benchmark),
         ],
         progress=progress,
     )
@@ -150,6 +160,12 @@ def _uncovered_sentence(vectors: CategoryVectors) -> list[str]:
     ]
 
 
+def _dropped_sentence(benchmark: Benchmark) -> list[str]:
+    if not benchmark.dropped:
+        return []
+    return [f"Rows of the benchmark that are not used: {told(Counter(benchmark.dropped))}."]
+
+
 def _image_sentence(embedding: str, arguments: ZeroShotArguments) -> str:
     if embedding == "auxiliary_embeds":
         return "The image is in that space by the auxiliary head, which the text model guided."
@@ -170,48 +186,56 @@ def _report(
     notes: list[str],
     progress: bool,
 ) -> ZeroShotReport:
-    rows = benchmark.splits[settings["split"]]
-    truth = Truth.read(rows, benchmark.task, len(benchmark.classes))
-    usable = truth.usable
-    rows, truth = rows.select(usable), truth.take(usable)
+    rows, pool = benchmark.splits[settings["split"]], Pool()
+    part = pool.part(rows, len(benchmark.classes))
+    # Where there is one class a picture, a row without it cannot be judged.
+    judged = np.flatnonzero((part.label >= 0) | (benchmark.task == "multi-label"))
+    part, ids = part.take(judged), rows.select(judged)["image_id"][:]
     pictures = embed_pictures(
-        rows,
+        pool,
+        np.unique(part.place),
         net,
         AutoImageProcessor.from_pretrained(settings["model"], trust_remote_code=False),
         settings["image_embedding"],
         batch_size=settings["batch_size"],
         progress=progress,
     )
-    scored = np.flatnonzero(pictures.place >= 0)
-    if not len(scored):
-        reason = next(iter(pictures.reasons.values()), "no row has a class")
+    seen = pictures.row[part.place] >= 0
+    if not seen.any():
+        reason = next(iter(pictures.unreadable.values()), "no row has a class")
         raise ZeroShotError(f"No picture of {benchmark.name} can be used, such as: {reason}.")
-    scores = vectors.scores(pictures.vectors[pictures.place[scored]], settings["pooling"] or "mean")
-    truth, ids = truth.take(scored), rows["image_id"][:]
-    metrics, by_class = measure(scores, truth, samples=settings["samples"], seed=settings["seed"])
+    truth = part.take(seen)
+    images = pictures.of(truth.place).numpy()
+    scored = Scored(vectors.scores(images, settings["pooling"] or "mean"), truth)
+    names, samples, seed = METRICS[benchmark.task], settings["samples"], settings["seed"]
+    values = zip(benchmark.classes, scored.by_class(names[-1]).tolist(), strict=True)
+    by_class = {name: None if np.isnan(value) else value for name, value in values}
     return ZeroShotReport(
         dataset=benchmark.name,
         split=settings["split"],
-        metrics=metrics,
-        by_class=dict(zip(benchmark.classes, by_class, strict=True)),
-        chance=chance_level(truth),
+        metrics={name: summarised([scored], name, samples, seed) for name in names},
+        by_class=by_class,
+        chance=chance_level(truth, benchmark.task),
         coverage={
             name: {"known": vectors.known[name], "unknown": vectors.unknown[name]}
             for name in benchmark.classes
         },
         counts={
-            "rows": len(benchmark.splits[settings["split"]]),
-            "scored": len(scored),
-            "pictures": len(pictures.vectors),
+            "rows": len(rows),
+            "scored": len(truth),
+            "pictures": len(pictures.features),
             "groups": len(set(truth.groups)),
-            "unreadable": len(pictures.reasons),
-            "without_class": len(benchmark.splits[settings["split"]]) - len(rows),
+            "unreadable": int((~seen).sum()),
+            "without_class": len(rows) - len(judged),
         },
-        unreadable=[{"image_id": ids[i], "reason": pictures.reasons[i]} for i in pictures.reasons],
+        unreadable=[
+            {"image_id": ids[i], "reason": pictures.unreadable[int(part.place[i])]}
+            for i in np.flatnonzero(~seen)
+        ],
         settings=settings,
-        notes=notes,
+        notes=[*notes, *absent_classes(by_class)],
         release=benchmark.release,
         environment=environment(),
-        scores=scores,
-        image_ids=[ids[i] for i in scored],
+        scores=scored.scores,
+        image_ids=[ids[i] for i in np.flatnonzero(seen)],
     )

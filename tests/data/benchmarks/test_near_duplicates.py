@@ -89,7 +89,10 @@ def test_twins_are_counted_between_each_two_splits(toy):
     ]
     assert overlap(report, "validation", "train").with_twin == 1
     assert overlap(report, "test", "validation").examples[0].twin_id == "val/6.png"
-    assert report.test_twins_in_train == {"train/0.png", "train/4.png"}
+    assert report.test_twins == {
+        "train": {"train/0.png", "train/4.png"},
+        "validation": {"val/6.png"},
+    }
 
 
 def test_distances_are_those_of_imagehash(toy, tmp_path):
@@ -117,22 +120,29 @@ def test_blocks_do_not_change_what_is_found(toy, monkeypatch):
     assert checked(toy, progress=False, radius=16)[1] == whole
 
 
-def test_train_loses_its_twins_and_nothing_else_does(toy):
+def test_train_and_validation_lose_the_twins_of_test(toy):
     clean = without_twins(*checked(toy, progress=False))
     assert clean.splits["train"]["image_id"] == [f"train/{n}.png" for n in (1, 2, 3, 5)]
+    # It has a twin in train as well, which is no matter.
+    assert clean.splits["validation"]["image_id"] == ["val/1.jpg"]
     assert clean.splits["test"]["image_id"] == toy.splits["test"]["image_id"]
     assert clean.dropped == {
         "no label": 2,
         "train: twin of a test picture within 4 bits": 2,
+        "validation: twin of a test picture within 4 bits": 1,
     }
     again, report = checked(clean, progress=False)
-    assert overlap(report, "test", "train").with_twin == 0
-    assert without_twins(again, report) is again
+    for split in ("train", "validation"):
+        assert overlap(report, "test", split).with_twin == 0
+    same = without_twins(again, report)
+    assert (same.splits.num_rows, same.dropped) == (again.splits.num_rows, again.dropped)
 
 
-def test_train_of_twins_only_is_an_error(row):
-    rows = {name: [row(f"{name}.png", 3, 0)] for name in SPLITS}
-    with pytest.raises(BenchmarkError, match="nothing is left"):
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_of_twins_only_is_an_error(row, split):
+    rows = {name: [row(f"{name}.png", seed, 0)] for seed, name in enumerate(SPLITS)}
+    rows[split] = [row("copy.png", SPLITS.index("test"), 0)]
+    with pytest.raises(BenchmarkError, match=f"every picture of {split} .* nothing is left"):
         without_twins(*checked(benchmark(rows), progress=False))
 
 
@@ -186,7 +196,7 @@ def test_each_file_is_opened_once_and_each_box_is_checked(row, tmp_path, monkeyp
     (twin,) = overlap(report, "test", "train").examples
     # What is right for a picture is right for any of its people.
     assert (twin.twin_id, twin.twin_labels) == ("a#1", ("calm", "awe"))
-    assert report.test_twins_in_train == {"a"}
+    assert report.test_twins["train"] == {"a"}
 
 
 def test_one_file_in_two_splits_is_its_own_twin(row):

@@ -2,14 +2,10 @@ import os
 from dataclasses import replace
 
 import pytest
-from datasets import Dataset, DatasetDict, Image
+from datasets import Dataset, DatasetDict, Image, IterableDataset
 
-from emotionnet_hf.evaluation.embed.data_sets import (
-    DataSetOptions,
-    EmbedSourceError,
-    open_rows,
-    rows_in_memory,
-)
+from emotionnet_hf.evaluation.embed.data_sets import open_rows, rows_in_memory
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError
 from emotionnet_hf.loading.images import ImageError
 
 NONE = DataSetOptions()
@@ -45,7 +41,7 @@ def ids(source, start=0):
 def test_built_folder_gives_all_splits_and_their_ids(built, pictures, options):
     source = open_rows(str(built), options)
     assert ids(source) == [f"i{n}" for n in range(7)]
-    assert source.total == (None if options.streaming else 7)
+    assert source.total == 7
     for start in (2, 5, 6, 7):
         assert ids(source, start) == [f"i{n}" for n in range(start, 7)]
     first = next(source.items(3))
@@ -56,7 +52,7 @@ def test_built_folder_gives_all_splits_and_their_ids(built, pictures, options):
 def test_one_split(built, options):
     source = open_rows(str(built), replace(options, split="test"))
     assert ids(source) == ["i5", "i6"] and ids(source, 1) == ["i6"]
-    with pytest.raises(EmbedSourceError, match="opens as no data set"):
+    with pytest.raises(EmbedSourceError, match=r"'dev' is no split of train \(5 rows\), test"):
         open_rows(str(built), replace(options, split="dev"))
 
 
@@ -68,6 +64,13 @@ def test_parquet_file_and_rows_without_ids(built, pictures, tmp_path):
     assert ids(open_rows(str(path), DataSetOptions(id_column="name"))) == ["one", "two"]
     glob = str(built / "data" / "train-*.parquet")
     assert ids(open_rows(glob, NONE)) == ["i0", "i1", "i2", "i3", "i4"]
+
+
+def test_stream_that_declares_no_columns(pictures):
+    data = (pictures / "01.png").read_bytes()
+    stream = IterableDataset.from_generator(lambda: iter([{"image": data, "image_id": "a"}]))
+    (item,) = rows_in_memory({"train": stream}, NONE).items()
+    assert (item.id, item.load()) == ("a", data)
 
 
 def test_folder_saved_to_disk(pictures, tmp_path):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from emotionnet_hf.evaluation.embed.data_sets import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.encoding import Encoding, encoding_threads
 from emotionnet_hf.evaluation.embed.engines import open_engine
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.sources import open_source
 from emotionnet_hf.loading.images import open_image
 from emotionnet_hf.models.encoders import open_encoder

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from emotionnet_hf.evaluation.embed.change import feature_change
-from emotionnet_hf.evaluation.embed.engines import open_engine
+from emotionnet_hf.evaluation.embed.engines import _gate, open_engine
 from emotionnet_hf.evaluation.embed.precision import EngineError
 from emotionnet_hf.models.encoders import open_encoder
 
@@ -82,3 +82,10 @@ def test_what_cannot_be_had_is_refused(network, monkeypatch):
         open_engine(network, precision="bf16")
     with pytest.raises(EngineError, match="none were given"):
         open_engine(network, precision="int8")
+
+
+def test_few_batches_are_on_a_gpu_at_a_time():
+    gate = _gate(torch.device("cuda"))
+    assert [gate.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+    with _gate(torch.device("cpu")) as free:
+        assert free is None

@@ -16,6 +16,7 @@ from emotionnet_hf.evaluation.embed import (
     embed,
     read_features,
 )
+from emotionnet_hf.evaluation.embed.writing import Table
 from emotionnet_hf.loading.images import open_image
 from emotionnet_hf.models.encoders import open_encoder
 
@@ -124,8 +125,6 @@ def test_kill_and_resume_ends_with_the_same_bytes(checkpoint, pictures, tmp_path
 
 
 def test_picture_that_changed_meanwhile_is_embedded_anew(checkpoint, tmp_path, monkeypatch):
-    from emotionnet_hf.evaluation.embed.writing import Table
-
     folder = tmp_path / "p"
     folder.mkdir()
     for number in range(6):
@@ -141,3 +140,17 @@ def test_picture_that_changed_meanwhile_is_embedded_anew(checkpoint, tmp_path, m
     anew = run(folder, checkpoint, tmp_path / "g.parquet", batch_size=2, rows_per_part=2)
     assert anew.resumed == 0
     assert out.read_bytes() == (tmp_path / "g.parquet").read_bytes()
+
+
+def test_int8_goes_on_only_with_the_ranges_that_it_began_with(checkpoint, tmp_path, monkeypatch):
+    folder, out = tmp_path / "p", tmp_path / "f.parquet"
+    folder.mkdir()
+    for number in range(4):
+        Pillow.new("RGB", (40, 40), (40 * number, 9, 9)).save(folder / f"{number}.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, checkpoint, out, batch_size=2, rows_per_part=2, precision="int8")
+    Pillow.new("RGB", (40, 41), (9, 200, 9)).save(folder / "3.png")
+    with pytest.raises(FeaturesExistError, match="another calibration"):
+        run(folder, checkpoint, out, batch_size=2, rows_per_part=2, precision="int8")

@@ -3,7 +3,7 @@ import os
 import pytest
 from datasets import Dataset, Image
 
-from emotionnet_hf.evaluation.embed.data_sets import DataSetOptions, EmbedSourceError
+from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.sources import open_source
 
 NONE = DataSetOptions()

@@ -216,3 +216,10 @@ def test_killed_extraction_goes_on_behind_its_last_part(tmp_path, making):
         seen[cache] = int(ran.stdout)
     assert seen == {"cache": 40 - 8 * len(parts), "fresh": 40}
     np.testing.assert_array_equal(np.load(tmp_path / "cache.npy"), np.load(tmp_path / "fresh.npy"))
+
+
+def test_features_that_are_no_numbers_are_refused(pooled, encoder):
+    pool, _ = pooled
+    next(iter(encoder.model.parameters())).data[0] = float("nan")
+    with pytest.raises(LinearProbeError, match="features that are NaN or infinite"):
+        extractor(encoder).run(pool, everything(pool))

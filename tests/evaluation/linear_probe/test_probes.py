@@ -95,6 +95,13 @@ def test_search_ends_when_two_in_a_row_are_worse(known, monkeypatch, values, tri
     assert len(found.qualities) == tried and found.choice == pytest.approx(choice)
 
 
+def test_an_epoch_that_diverged_is_worst(known):
+    make, parts = known
+    probe, validation = make(), parts["validation"]
+    scores = np.full((len(validation), 3), np.nan)
+    assert np.isnan(probe._quality(scores, validation))
+
+
 def test_refit_takes_validation_too_and_keeps_the_choice(known):
     make, parts = known
     alone = make(strengths=STRENGTHS[:2], refit=False).run(parts, seed=0)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ def report(making, tmp_path):
     benchmark = making.benchmark(making.rows(tmp_path / "pictures"), "UnBiasedEmotion")
     first = model_result(
         "ours",
+        "emotionnet",
         benchmark,
         [scored(0, 0.9), scored(1, 0.9)],
         [{"seed": 0}, {"seed": 1}],
@@ -31,6 +33,7 @@ def report(making, tmp_path):
     )
     other = model_result(
         "theirs",
+        "clip",
         benchmark,
         [scored(2, 0.0), scored(3, 0.0)],
         [{"seed": 0}, {"seed": 1}],
@@ -46,6 +49,15 @@ def report(making, tmp_path):
         environment={"packages": {"torch": "2.15.0"}},
         notes=("A note.",),
     )
+
+
+def test_a_baseline_in_the_first_place_is_pushed_as_nobodys_number(report):
+    turned = replace(report, results=report.results[::-1])
+    content = turned.as_dict()
+    assert [(r["model"], r["kind"]) for r in content["results"]] == [("ours", "emotionnet")]
+    assert [(r["model"], r["kind"]) for r in content["baselines"]] == [("theirs", "clip")]
+    alone = replace(report, results=report.results[1:]).as_dict()
+    assert [r["model"] for r in alone["results"]] == ["theirs"] and not alone["baselines"]
 
 
 def test_a_push_takes_the_first_models_numbers_and_no_others(report, tmp_path):
@@ -89,12 +101,21 @@ def test_page_has_our_numbers_beside_the_papers(report):
     assert theirs.split("|")[-2].strip().startswith("-")
 
 
+def test_page_tells_of_dropped_rows_and_of_twins(report):
+    overlap = {"split": "test", "other": "train", "pictures": 30, "with_twin": 4}
+    told = {"dropped": {"no picture on disk": 7}, "near_duplicates": {"overlaps": [overlap]}}
+    page = replace(report, benchmark={**report.benchmark, **told}).summary()
+    assert "no picture on disk" in page and "7" in page.split("no picture on disk")[1][:6]
+    assert "4 of 30 pictures of test had a near-duplicate in train" in page
+    assert "near-duplicate" not in report.summary()
+
+
 def test_a_class_that_never_occurs_has_no_recall(making, tmp_path):
     benchmark = making.benchmark(making.rows(tmp_path))
     run = scored(0, 1.0)
     rows = run.part.label < 2
     run = Scored(run.scores[rows], run.part.take(rows))
-    result = model_result("m", benchmark, [run], [{}], samples=10, first=None)
+    result = model_result("m", "timm", benchmark, [run], [{}], samples=10, first=None)
     assert result.by_class["joy"] is None and result.by_class["awe"] == 1.0
     json.dumps(result.as_dict(), allow_nan=False)
 

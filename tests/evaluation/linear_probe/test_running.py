@@ -165,6 +165,21 @@ def test_notes_tell_of_the_edge_and_of_missing_batch_norm(benchmark):
     assert any("has no BatchNorm" in note for note in report.notes)
 
 
+def test_a_training_that_diverged_gives_no_number(benchmark):
+    settings = {"solver": "sgd", "learning_rate": 1e38, "batch_size": 6, "seeds": (0,)}
+    with pytest.raises(LinearProbeError, match=r"diverged: give a learning rate below 1e\+38"):
+        evaluate(benchmark, select_on="last", epochs=4, **settings)
+
+
+def test_classes_absent_from_test_are_told(tmp_path, making):
+    rows = making.rows(tmp_path)
+    rows["test"] = [row for row in rows["test"] if row["label"] != 1]
+    report = evaluate(making.benchmark(rows))
+    assert report.notes[-1].endswith("in no mean over classes: fear.")
+    assert report.results[0].by_class["fear"] is None
+    assert report.results[0].kind == "timm" and report.results[-1].kind == "chance"
+
+
 def test_an_emotionnet_on_disk_is_never_changed(benchmark, checkpoint):
     before = {path.name: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}
     settings = {"protocol": "published", "bn_mode": "adapt", "epochs": 1, "seeds": (0,)}

@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 
+from emotionnet_hf.evaluation.confidence import bootstrap_interval
 from emotionnet_hf.evaluation.linear_probe.rows import Part
-from emotionnet_hf.evaluation.linear_probe.scoring import Scored, difference, summarised
+from emotionnet_hf.evaluation.linear_probe.scoring import (
+    Scored,
+    absent_classes,
+    difference,
+    summarised,
+)
 from emotionnet_hf.metrics import mean_average_precision
 
 
@@ -57,6 +65,45 @@ def test_a_class_that_never_occurs_does_not_count():
     assert run.metric("macro_recall") == 0.5
     np.testing.assert_array_equal(run.by_class("macro_recall"), [1, 0, np.nan])
     assert np.isnan(run.metric("accuracy", np.zeros(2)))
+
+
+def test_classes_that_are_never_right_are_named():
+    assert absent_classes({"awe": 0.0, "joy": 1.0}) == []
+    (sentence,) = absent_classes({"awe": None, "joy": 0.5, "fear": None})
+    assert sentence.startswith("2 of 3 classes") and sentence.endswith(": awe, fear.")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(value):
+    run = scored(0)
+    run.scores[3, 1] = value
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        Scored(run.scores, run.part)
+
+
+def test_the_interval_is_that_of_the_metric_of_resampled_rows():
+    run = scored(0)
+    expected = bootstrap_interval(
+        mean_average_precision, [run.scores, run.part.labels], run.part.groups, samples=30, seed=4
+    )
+    found = summarised([run], "mean_average_precision", samples=30, seed=4)["interval"]
+    assert found == pytest.approx(list(expected), abs=1e-12)
+    assert found != summarised([run], "mean_average_precision", samples=30)["interval"]
+
+
+def test_rows_of_one_picture_are_drawn_together():
+    """Eight copies of each row: apart they feign eight times the data, together they do not."""
+    run = scored(0, ties=False)
+    rows = np.repeat(np.arange(60), 8)
+
+    def width(rows, groups):
+        part = replace(run.part.take(rows), groups=np.asarray(groups).astype(str))
+        found = summarised([Scored(run.scores[rows], part)], "mean_average_precision", samples=200)
+        return found["interval"][1] - found["interval"][0]
+
+    single = width(np.arange(60), range(60))
+    assert width(rows, range(480)) < 0.6 * single
+    assert width(rows, rows) > 0.8 * single
 
 
 def test_spread_and_interval():

@@ -1,11 +1,15 @@
 import base64
 import io
 import re
+import shutil
 
 import pytest
+import timm
 from PIL import Image
+from safetensors.torch import save_file
 
 from emotionnet_hf.evaluation.retrieval import (
+    GalleryError,
     SheetError,
     ask,
     build_index,
@@ -19,9 +23,12 @@ pytest.importorskip("faiss")
 @pytest.fixture(scope="module")
 def searchers(index, folder, tmp_path_factory):
     """A network of random weights, and the small EmotionNet."""
-    other = tmp_path_factory.mktemp("other") / "index"
-    build_index(folder, "timm:test_resnet=none", other, progress=False)
-    return [open_searcher(other), open_searcher(index)]
+    other = tmp_path_factory.mktemp("other")
+    network = timm.create_model("test_resnet", num_classes=0)
+    save_file(network.state_dict(), other / "w.safetensors")
+    model = f"timm:test_resnet={other / 'w.safetensors'}"
+    build_index(folder, model, other / "index", progress=False)
+    return [open_searcher(other / "index"), open_searcher(index)]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +37,16 @@ def found(searchers, folder):
     return [answer.found for answer in answers]
 
 
-def test_page_has_the_query_and_both_lines_of_neighbours(searchers, found, tmp_path):
+def test_page_has_the_query_and_both_lines_of_neighbours(searchers, found, checkpoint, tmp_path):
     write_sheet(tmp_path / "s.html", searchers, found)
     page = (tmp_path / "s.html").read_text()
     assert page.count("<section>") == 2
     assert page.count('class="line"') == 4
     assert page.count('class="score"') == 2 * 2 * 4
-    assert re.findall(r"<h2>(.*?)</h2>", page) == ["test_resnet", "EmotionNet (model)"] * 2
+    assert (
+        re.findall(r"<h2>(.*?)</h2>", page)
+        == [*("test_resnet", f"EmotionNet ({checkpoint.parent.name})")] * 2
+    )
     images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
     assert len(images) == 2 * (1 + 8)
     for image in images:
@@ -72,4 +82,41 @@ def test_sheet_that_cannot_be_drawn_is_named(searchers, found, tmp_path):
         write_sheet(tmp_path / "s.pdf", searchers, found)
     with pytest.raises(SheetError, match="no query"):
         write_sheet(tmp_path / "s.png", searchers, [])
+    with pytest.raises(SheetError, match=r"do not fit into one PNG; write \.html"):
+        write_sheet(tmp_path / "s.png", searchers, found * 100)
     assert not list(tmp_path.iterdir())
+
+
+def test_picture_that_is_gone_leaves_its_tile_empty(folder, checkpoint, tmp_path):
+    """Without keywords and with a single neighbour."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("00.png", "01.png"):
+        shutil.copy(folder / name, pictures)
+    build_index(pictures, checkpoint, tmp_path / "index", progress=False)
+    searcher = open_searcher(tmp_path / "index")
+    (answer,) = ask([searcher], ["00.png"], 5)
+    assert len(answer.found[0].hits) == 1
+    (pictures / "01.png").unlink()
+    for name in ("s.png", "s.html"):
+        write_sheet(tmp_path / name, [searcher], [answer.found])
+    page = (tmp_path / "s.html").read_text()
+    assert "<figcaption>00.png</figcaption>" in page
+    images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    gone = Image.open(io.BytesIO(base64.b64decode(images[-1]))).getcolors()
+    assert gone is not None and len(gone) == 1
+    (pictures / "00.png").unlink()
+    pictures.rmdir()
+    with pytest.raises(GalleryError, match="--pictures"):
+        write_sheet(tmp_path / "s.png", [searcher], [answer.found])
+
+
+def test_index_of_one_picture_has_no_neighbours_to_draw(folder, checkpoint, tmp_path):
+    (tmp_path / "one").mkdir()
+    shutil.copy(folder / "00.png", tmp_path / "one")
+    build_index(tmp_path / "one", checkpoint, tmp_path / "index", progress=False)
+    searcher = open_searcher(tmp_path / "index")
+    (answer,) = ask([searcher], ["00.png"], 5)
+    assert answer.found[0].hits == []
+    write_sheet(tmp_path / "s.png", [searcher], [answer.found])
+    assert Image.open(tmp_path / "s.png").format == "PNG"

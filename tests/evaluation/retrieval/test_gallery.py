@@ -89,13 +89,16 @@ def test_built_folder(folder, tmp_path):
     check_pictures(gallery, folder, range(9))
 
 
-@pytest.mark.parametrize("kind", ["built", "file", "saved", "saved_splits"])
+@pytest.mark.parametrize("kind", ["built", "named", "file", "saved", "saved_splits"])
 def test_rows_without_ids_are_named_as_embed_names_them(folder, checkpoint, tmp_path, kind):
     source = tmp_path / "source"
     if kind == "built":
         table(source / "data" / "train-00000-of-00002.parquet", rows(folder, range(3)))
         table(source / "data" / "train-00001-of-00002.parquet", rows(folder, range(3, 5)))
         table(source / "data" / "test-00000-of-00001.parquet", rows(folder, range(5, 7)))
+    elif kind == "named":
+        table(source / "train.parquet", rows(folder, range(4)))
+        table(source / "test.parquet", rows(folder, range(4, 7)))
     elif kind == "file":
         source = tmp_path / "source.parquet"
         table(source, rows(folder, range(7)))
@@ -151,3 +154,14 @@ def test_picture_that_is_gone_is_named(folder, tmp_path):
     table(tmp_path / "t.parquet", rows(folder, range(2)))
     with pytest.raises(GalleryError, match="row 5"):
         open_picture(tmp_path, "t.parquet", 5)
+
+
+def test_a_picture_is_found_in_a_file_that_is_one_group(folder, tmp_path):
+    values = rows(folder, [n % 12 for n in range(100)])
+    columns = pa.Table.from_pylist(values, schema=FEATURES.arrow_schema)
+    pq.write_table(columns, tmp_path / "t.parquet", row_group_size=70)
+    for row in (0, 40, 69, 70, 99):
+        picture = open_picture(tmp_path, "t.parquet", row)
+        assert picture.tobytes() == open_image(folder / f"{row % 12:02d}.png").tobytes()
+    with pytest.raises(GalleryError, match="row 100"):
+        open_picture(tmp_path, "t.parquet", 100)

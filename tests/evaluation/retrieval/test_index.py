@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,10 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset, Image
 
 from emotionnet_hf.evaluation.embed import embed
-from emotionnet_hf.evaluation.retrieval import BuildIndexError, build_index, open_index
+from emotionnet_hf.evaluation.retrieval import (
+    BuildIndexError,
+    build_index,
+    open_index,
+    open_searcher,
+)
 from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.models.encoders import open_encoder
 
 pytest.importorskip("faiss")
@@ -118,3 +126,68 @@ def test_features_left_by_a_build_with_another_model_are_made_anew(folder, check
     )
     build_index(folder, checkpoint, tmp_path / "out", progress=False)
     assert open_index(tmp_path / "out").facts["spaces"].keys() == {"features", "joint"}
+
+
+def test_pictures_that_came_after_a_kill_are_in_the_index(
+    folder, checkpoint, tmp_path, monkeypatch
+):
+    source, out = tmp_path / "pictures", tmp_path / "out"
+    shutil.copytree(folder, source)
+    with monkeypatch.context() as patch:
+        patch.setattr("emotionnet_hf.evaluation.retrieval.index._write_rows", None)
+        with pytest.raises(TypeError):
+            build_index(source, checkpoint, out, progress=False)
+    shutil.copy(folder / "03.png", source / "98.png")
+    shutil.copy(folder / "04.png", source / "05.png")
+    build_index(source, checkpoint, out, progress=False)
+    opened = open_index(out)
+    ids = opened.rows["id"][:]
+    assert "98.png" in ids
+    for changed, same in (("98.png", "03.png"), ("05.png", "04.png")):
+        vectors = [opened.vector(ids.index(name)) for name in (changed, same)]
+        np.testing.assert_array_equal(*vectors)
+
+
+def test_features_of_an_earlier_state_of_the_model_are_refused(folder, checkpoint, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(checkpoint, model)
+    embed(folder, model, tmp_path / "f.parquet", progress=False)
+    trained = EmotionNetForPreTraining.from_pretrained(model)
+    next(trained.emotionnet.backbone.parameters()).data.mul_(1.01)
+    trained.save_pretrained(model)
+    with pytest.raises(BuildIndexError, match="an earlier state of it; embed"):
+        build_index(folder, model, tmp_path / "o", features=tmp_path / "f.parquet")
+
+
+def test_features_of_other_pictures_are_refused(folder, checkpoint, drawing, tmp_path):
+    other = tmp_path / "other"
+    drawing.draw(other / "a.png", drawing.colours["joy"], 1)
+    embed(other, checkpoint, tmp_path / "f.parquet", progress=False)
+    with pytest.raises(BuildIndexError, match=r"another data set .* a\.png is not there"):
+        build_index(folder, checkpoint, tmp_path / "o", features=tmp_path / "f.parquet")
+
+
+def test_ids_that_are_not_unique_are_refused(folder, checkpoint, tmp_path):
+    data = (folder / "00.png").read_bytes()
+    rows = {"image": [{"bytes": data, "path": None}] * 3, "image_id": ["a", "b", "a"]}
+    Dataset.from_dict(rows).cast_column("image", Image()).to_parquet(tmp_path / "r.parquet")
+    with pytest.raises(BuildIndexError, match="1 ids are on more than one row, such as 'a'"):
+        build_index(tmp_path / "r.parquet", checkpoint, tmp_path / "o", progress=False)
+
+
+def test_table_of_features_may_lie_among_the_pictures(folder, checkpoint, tmp_path):
+    source = tmp_path / "pictures"
+    shutil.copytree(folder, source)
+    embed(source, checkpoint, source / "features.parquet", progress=False)
+    embed(source, checkpoint, source / "again.parquet", progress=False)
+    options = {"features": source / "features.parquet", "progress": False}
+    facts = build_index(source, checkpoint, tmp_path / "out", **options)
+    assert (facts["rows"], facts["label"]) == (12, "label")
+
+
+def test_index_is_searched_from_any_folder(folder, checkpoint, tmp_path, monkeypatch):
+    shutil.copytree(checkpoint, tmp_path / "m")
+    monkeypatch.chdir(tmp_path)
+    build_index(folder, "m", "out", progress=False)
+    monkeypatch.chdir(folder)
+    assert open_searcher(tmp_path / "out").search("joy", 1).hits

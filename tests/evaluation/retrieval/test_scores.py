@@ -1,4 +1,5 @@
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from emotionnet_hf.evaluation.retrieval.scores import (
     RetrievalScoresError,
     label_sets,
     retrieval_scores,
+    score_index,
 )
 
 
@@ -139,3 +141,16 @@ def test_feature_that_is_not_finite_is_named(features):
     features[3, 1] = np.nan
     with pytest.raises(RetrievalScoresError, match="row 3"):
         retrieval_scores(features, np.zeros(40, int))
+
+
+def test_index_of_few_rows_is_scored_at_the_depths_it_has(folder, checkpoint, tmp_path):
+    pytest.importorskip("faiss")
+    from emotionnet_hf.evaluation.retrieval import build_index, open_index
+
+    for name in ("fear", "joy"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for number in (0, 1):
+            shutil.copy(folder / f"{number:02d}.png", tmp_path / "few" / name)
+    build_index(tmp_path / "few", checkpoint, tmp_path / "index", progress=False)
+    metrics = score_index(open_index(tmp_path / "index"))["metrics"]
+    assert "recall_at_1" in metrics and "recall_at_5" not in metrics

@@ -4,9 +4,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from emotionnet_hf.evaluation.embed import embed
 from emotionnet_hf.evaluation.features import nearest_neighbours
-from emotionnet_hf.evaluation.retrieval import GalleryError, QueryError, ask, open_searcher
+from emotionnet_hf.evaluation.retrieval import (
+    GalleryError,
+    QueryError,
+    ask,
+    build_index,
+    open_searcher,
+)
 from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.models.encoders import open_encoder
 
 pytest.importorskip("faiss")
@@ -82,3 +90,40 @@ def test_data_set_that_was_moved_is_found_where_it_is_now(index, folder, tmp_pat
         open_searcher(moved).picture(0)
     here = open_searcher(moved, folder).picture(0)
     assert here.tobytes() == open_image(folder / "00.png").tobytes()
+
+
+def test_searching_by_a_file_does_without_the_pictures(index, folder, tmp_path):
+    moved = tmp_path / "index"
+    shutil.copytree(index, moved)
+    facts = (moved / "index.json").read_text().replace(str(folder), str(tmp_path / "gone"))
+    (moved / "index.json").write_text(facts)
+    found = open_searcher(moved).search(str(folder / "03.png"), 3)
+    assert found.row is None and len(found.hits) == 3
+
+
+def test_words_need_the_space_that_they_share(folder, checkpoint, tmp_path):
+    embed(folder, checkpoint, tmp_path / "f.parquet", progress=False)
+    options = {"features": tmp_path / "f.parquet", "progress": False}
+    build_index(folder, checkpoint, tmp_path / "index", **options)
+    answers = list(ask([open_searcher(tmp_path / "index")], ["joy", "01.png"], 2))
+    assert "features without the space 'joint' (--joint)" in answers[0].error
+    assert answers[1].error is None
+
+
+def test_model_that_was_trained_anew_is_not_asked(index, checkpoint, tmp_path):
+    model, moved = tmp_path / "model", tmp_path / "index"
+    shutil.copytree(checkpoint, model)
+    shutil.copytree(index, moved)
+    facts = (moved / "index.json").read_text().replace(str(checkpoint), str(model))
+    (moved / "index.json").write_text(facts)
+    assert open_searcher(moved).search("joy", 1).hits
+    trained = EmotionNetForPreTraining.from_pretrained(model)
+    trained.emotionnet.visual_projection.weight.data.mul_(2)
+    trained.save_pretrained(model)
+    answers = list(ask([open_searcher(moved)], ["joy", "01.png"], 2))
+    assert "has other weights than when" in answers[0].error
+    assert answers[1].error is None
+    shutil.rmtree(model)
+    answers = list(ask([open_searcher(moved)], ["joy", "01.png"], 2))
+    assert "its model cannot be opened" in answers[0].error
+    assert answers[1].error is None

@@ -183,6 +183,17 @@ def test_rows_that_cannot_be_judged_are_counted_and_named(toy, rows, folder, tmp
     assert report.metrics == clean.metrics and report.image_ids == clean.image_ids
 
 
+def test_what_the_numbers_leave_out_is_told(toy, rows, folder):
+    some = [row for row in rows if row["label"] != 1]
+    benchmark = toy.benchmark(some).with_splits(
+        toy.benchmark(some).splits, dropped={"no picture on disk": 9}
+    )
+    report = evaluate_zero_shot(benchmark, folder, **FAST)
+    assert report.by_class["fear"] is None
+    assert "Rows of the benchmark that are not used: no picture on disk (9)." in report.notes
+    assert report.notes[-1].endswith("in no mean over classes: fear.")
+
+
 def test_nothing_to_judge_is_an_error(toy, rows, folder, tmp_path):
     gone = toy.benchmark([toy.row(tmp_path / "gone.png", [1])])
     with pytest.raises(ZeroShotError, match=r"No picture of Toy can be used.*gone\.png"):
