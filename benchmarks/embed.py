@@ -2,6 +2,7 @@
 
     python -m benchmarks.embed                 # speed, with a ResNet-50 of random weights
     python -m benchmarks.embed --data FOLDER   # and quality, with a real trunk on labelled pictures
+    python -m benchmarks.embed --data FOLDER --only quality    # that alone, beside what is there
 
 Both sides go from files to vectors in memory; opening and calibrating the model is timed apart. The
 stock pipeline runs as a user would call it, with its default batch of 1 and with 32. Rounds are
@@ -223,29 +224,36 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with emoji/ and imagenet_backbone/")
     parser.add_argument("--shared", action="store_true", help="note that others used the cores")
     parser.add_argument("--out", type=Path, default=RESULTS / "embed.json")
+    parser.add_argument(
+        "--only", choices=("speed", "quality"), help="measure one part, keep the file's other one"
+    )
     arguments = parser.parse_args()
     os.environ["TQDM_DISABLE"] = "1"
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     torch.set_num_threads(arguments.cores)
-    with tempfile.TemporaryDirectory() as folder:
-        result = {
-            "what": __doc__,
-            "environment": environment(),
-            "cpu": {"capability": torch.backends.cpu.get_cpu_capability()},
-            "cores": arguments.cores,
-            "machine_was_shared": arguments.shared,
-            "speed": speed(
-                arguments.backbone,
-                arguments.pictures,
-                arguments.rounds,
-                arguments.cores,
-                Path(folder),
-            ),
-        }
-    if arguments.data:
-        result["quality"] = quality(arguments.data, 600, arguments.cores)
+    kept = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.only else {}
+    result = {**kept, "what": __doc__, **measured(arguments)}
     write_json(arguments.out, result)
     print(f"wrote {arguments.out}")
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the parts that are asked for; speed depends on the machine, so it tells of it."""
+    result: dict[str, Any] = {}
+    if arguments.only != "quality":
+        with tempfile.TemporaryDirectory() as folder:
+            sizes = (arguments.backbone, arguments.pictures, arguments.rounds, arguments.cores)
+            result = {
+                "environment": environment(),
+                "cpu": {"capability": torch.backends.cpu.get_cpu_capability()},
+                "cores": arguments.cores,
+                "machine_was_shared": arguments.shared,
+                "speed": speed(*sizes, Path(folder)),
+            }
+    if arguments.only != "speed" and arguments.data:
+        found = quality(arguments.data, 600, arguments.cores)
+        result["quality"] = {**found, "environment": environment()}
+    return result
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def test_every_benchmark_is_read_and_keeps_training_pictures_out(root, name):
     assert "stand-ins" in DataRoot(root).about
 
 
-def test_its_scale_can_be_read(real_data, tmp_path):
-    (tmp_path / "emoji.yaml").write_text(scale(real_data))
+def test_its_scale_can_be_read(root, tmp_path):
+    (tmp_path / "emoji.yaml").write_text(scale(root))
     read = Scale.read(tmp_path / "emoji.yaml")
-    assert read.baseline == "untrained" and read.changes["emotionnet"]["image_size"] == 96
+    assert Path(read.changes["emotionnet"]["backbone_weights"]).is_file()
+    assert read.baseline == "untrained" and read.changes["emotionnet"]["image_size"] == 64
