@@ -1,6 +1,6 @@
 """Fill the numbers of docs/data.md from benchmarks/results/*.json; the tests check that they agree.
 
-python scripts/update_data_page.py    # after a benchmark
+python -m scripts.update_data_page    # after a benchmark
 """
 
 from __future__ import annotations
