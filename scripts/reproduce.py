@@ -45,6 +45,7 @@ def main() -> None:
     """Run."""
     arguments = parse()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    logging.getLogger("gensim").setLevel(logging.WARNING)
     progress = not arguments.no_progress
     root, scale = arguments.data_root, arguments.scale
     if arguments.sample:
