@@ -45,7 +45,10 @@ def test_soft_labels_equal_the_naive_oracle(batch, form, threshold):
 def test_the_default_soft_labels_are_normalized_at_a_hundredth(batch):
     torch.testing.assert_close(
         # Sums are taken in another order on other processors.
-        soft_labels(*batch), naive_soft_labels(*batch, "normalized", 0.01), rtol=0, atol=1e-12
+        soft_labels(*batch),
+        naive_soft_labels(*batch, "normalized", 0.01),
+        rtol=0,
+        atol=1e-12,
     )
 
 
