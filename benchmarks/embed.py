@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score
 from transformers import pipeline
 
 from benchmarks.dedup import draw_jpeg
@@ -41,6 +40,7 @@ from emotionnet_hf.evaluation.embed.precision import EngineError
 from emotionnet_hf.evaluation.embed.rows import DataSetOptions
 from emotionnet_hf.evaluation.embed.running import CALIBRATED
 from emotionnet_hf.evaluation.embed.sources import Source, open_source
+from emotionnet_hf.evaluation.retrieval.scores import retrieval_scores
 from emotionnet_hf.files import write_json
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel, build_image_processor
 from emotionnet_hf.models.encoders import FEATURES, open_encoder
@@ -176,14 +176,8 @@ def speed(backbone: str, count: int, rounds: int, cores: int, folder: Path) -> d
 
 def category_map(features: np.ndarray, categories: np.ndarray) -> float:
     """Mean AP of finding pictures of the same category by cosine, each the query once."""
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    similar = unit @ unit.T
-    scores = []
-    for query, others in enumerate(~np.eye(len(unit), dtype=bool)):
-        relevant = categories[others] == categories[query]
-        if relevant.any():
-            scores.append(average_precision_score(relevant, similar[query, others]))
-    return float(np.mean(scores))
+    codes = np.unique(categories, return_inverse=True)[1]
+    return retrieval_scores(features, codes, ks=(1,))["mean_average_precision"]
 
 
 def quality(data: Path, count: int, cores: int) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def build_dataset(
     opened = open_source(source, seed=seed)
     if opened.own_splits and not validation is test is None:
         raise BuildError(f"{source} has splits of its own; leave out validation and test")
-    if opened.own_keyword_ids and all_keywords is not None:
+    if opened.all_keywords and all_keywords is not None:
         raise BuildError(f"{source} numbers its keywords itself; leave out all_keywords")
     settings = BuildSettings(
         emotions=emotions or opened.emotions or default_vocabulary(),
@@ -242,7 +242,7 @@ class _Build:
             people=plan.people,
             faces=plan.faces,
             basic8=self.additions.basic8 is not None,
-            all_keywords=self.additions.all_keywords,
+            all_keywords=self.source.all_keywords or self.additions.all_keywords,
         )
         totals, rejected, resumed, found = self._write_shards(plan, threads, progress)
         parts = {part: total for part, total in totals.items() if total.rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,6 @@ class StockEmotionSource(Source):
         self.release = StockEmotionRelease(folder)
         self.splits = tuple(self.release.lists)
         self.emotions = Vocabulary(self.release.vocabularies.emotions)
-        self.own_keyword_ids = bool(self.release.vocabularies.tags)
 
     def __iter__(self) -> Iterator[Record | Rejected]:
         finder = ImageFinder(self.folder)
@@ -111,24 +111,11 @@ class StockEmotionSource(Source):
                 yield _record(finder, row, split, columns)
         yield from unannotated(self.folder, seen | told)
 
-    def features(
-        self,
-        emotions: Vocabulary,
-        *,
-        people: bool,
-        faces: bool,
-        basic8: bool,
-        all_keywords: Iterable[str],
-    ) -> Features:
-        """Columns of StockEmotion, with all keywords where the release numbers them."""
+    @cached_property
+    def all_keywords(self) -> Vocabulary | tuple[()]:
+        """All keywords, where the release numbers them."""
         tags = self.release.vocabularies.tags
-        return stockemotion_features(
-            emotions,
-            people=people,
-            faces=faces,
-            all_keywords=Vocabulary(tags) if tags else all_keywords,
-            basic8=basic8,
-        )
+        return Vocabulary(tags) if tags else ()
 
 
 class SE30K8Source(Source):

@@ -94,7 +94,6 @@ class Source(ABC):
         splits: Names of the splits, in order.
         own_splits: The source decides which image is in which.
         subsets: The training images are dealt to the nested subsets of Table 5.
-        own_keyword_ids: The source numbers its keywords itself.
         min_emotion_keywords: An image with fewer is left out, unless the user thinks otherwise.
         about: What the data set is, for its card.
         split_rule: How its splits came about, for its card.
@@ -106,13 +105,17 @@ class Source(ABC):
     splits: tuple[str, ...] = SPLITS
     own_splits = False
     subsets = False
-    own_keyword_ids = False
     min_emotion_keywords = 1
     about = "Images with the keyword lists of their uploaders, in the schema of StockEmotion"
     split_rule = (
         "An image's split depends only on a hash of its group or id, so it stays where it is when "
         "the data grows."
     )
+
+    @property
+    def all_keywords(self) -> Vocabulary | tuple[()]:
+        """Keywords that the source numbers itself, for `keyword_ids`; empty where it does not."""
+        return ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Record | Rejected]:

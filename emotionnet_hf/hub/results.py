@@ -28,6 +28,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from emotionnet_hf.evaluation.paper_tables import known_numbers
+
 NOT_MEASURED = "not measured"
 _SAMPLE = "generated sample of emotionnet_hf"
 _LABELS = {
@@ -114,14 +116,11 @@ class PaperNumber:
 PAPER: dict[str, tuple[PaperNumber, ...]] = {
     "emotionnet": (
         PaperNumber("StockEmotion", "tagging", "hit_at_1", 0.50, "about; section 5.1"),
-        PaperNumber("DeepEmotion", "linear-probe", "accuracy", 0.6581, "Table 2"),
-        PaperNumber("UnBiasedEmotion", "linear-probe", "accuracy", 0.8145, "Table 2"),
-        PaperNumber("AffectNet-7", "linear-probe", "accuracy", 0.5343, "Table 2"),
-        PaperNumber("SE30K8", "linear-probe", "accuracy", 0.6978, "Table 2"),
-        PaperNumber("EMOTIC-B", "linear-probe", "mean_average_precision", 0.2924, "Table 2"),
-        PaperNumber("EMOTIC-I", "linear-probe", "mean_average_precision", 0.3096, "Table 2"),
-        PaperNumber("EMOTIC-B", "zero-shot", "mean_average_precision", 0.2329, "Table 6"),
-        PaperNumber("EMOTIC-I", "zero-shot", "mean_average_precision", 0.2424, "Table 6"),
+        *(
+            PaperNumber(n.dataset, n.protocol, n.metric, n.value, n.source)
+            for n in known_numbers()
+            if n.method == "EmotionNet" and n.source in ("Table 2", "Table 6")
+        ),
     ),
     "textcnn": (PaperNumber("SE30K8", "keywords", "top_2_accuracy", 0.90, "up to; section 5.3"),),
 }

@@ -7,6 +7,7 @@ the preprocessing that its authors ship.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,16 @@ class Encoder:
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
+
+    @property
+    def weights_digest(self) -> str:
+        """32 hex digits of weights and buffers: a folder may be written anew under its old name."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            values = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(values.numpy().data)
+        return digest.hexdigest()
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Image.Image]) -> dict[str, np.ndarray]:

@@ -151,9 +151,8 @@ class Trainings:
     def se30k8(self) -> Path:
         """Return the built SE30K8."""
         source, out = self.root.find(SE30K8), self.work / "se30k8"
-        if is_built(source) or is_built(out):
-            return source if is_built(source) else out
-        return self._build(source, out)
+        built = next((folder for folder in (source, out) if is_built(folder)), None)
+        return built or self._build(source, out)
 
     def stockemotion(self) -> Path:
         """Return the built StockEmotion, with everything that tables train on."""
@@ -165,7 +164,7 @@ class Trainings:
             return out
         # An earlier build, before there was SE30K8, has the same images in the same splits.
         options: dict[str, Any] = {"subsets": True, "basic8": labels, "overwrite": True}
-        if not open_source(source).own_keyword_ids:
+        if not open_source(source).all_keywords:
             options["all_keywords"] = _LEAST_IMAGES
         names = sorted(source.glob("emotion_keywords.*"))
         if names:
@@ -207,10 +206,10 @@ class Trainings:
     def text_model(self, seed: int) -> Path:
         """Return the TextCNN from keywords to emotion keywords."""
         out = self.work / f"textcnn-{seed}"
+        if model := _finished(out):
+            return model
         where = {"data": self.stockemotion(), "output_dir": out, "seed": seed}
-        return _finished(out) or train_textcnn(
-            self._recipe(TextCNNArguments, "paper_textcnn", "textcnn", **where)
-        )
+        return train_textcnn(self._recipe(TextCNNArguments, "paper_textcnn", "textcnn", **where))
 
     def model(self, name: str, seed: int) -> Path:
         """Return an EmotionNet.

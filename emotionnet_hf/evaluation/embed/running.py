@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -300,7 +299,7 @@ def _metadata(encoder: Encoder, precision: Precision, runtime: Runtime) -> dict[
     return {
         "model": encoder.name,
         "kind": encoder.kind,
-        "weights": weights_digest(encoder),
+        "weights": encoder.weights_digest,
         "preprocessing": preprocessing(encoder),
         "precision": precision,
         "runtime": runtime,
@@ -315,12 +314,3 @@ def preprocessing(encoder: Encoder) -> dict[str, Any]:
         "mean": list(encoder.mean),
         "std": list(encoder.std),
     }
-
-
-def weights_digest(encoder: Encoder) -> str:
-    """Digest of the weights: a model folder may be written anew under its old name."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(encoder.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

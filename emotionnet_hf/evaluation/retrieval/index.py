@@ -20,7 +20,7 @@ from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation.embed import embed
 from emotionnet_hf.evaluation.embed.reading import read_metadata
 from emotionnet_hf.evaluation.embed.rows import DataSetOptions
-from emotionnet_hf.evaluation.embed.running import preprocessing, weights_digest
+from emotionnet_hf.evaluation.embed.running import preprocessing
 from emotionnet_hf.evaluation.embed.sources import open_source
 from emotionnet_hf.evaluation.features import unit_rows
 from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA, Gallery, open_gallery, open_picture
@@ -103,7 +103,7 @@ def build_index(
             "format": FORMAT,
             "model": _lasting(encoder.name),
             "kind": encoder.kind,
-            "weights": weights_digest(encoder),
+            "weights": encoder.weights_digest,
             "source": str(Path(source).resolve()),
             "pictures": str(gallery.root),
             "label": gallery.label,
@@ -126,7 +126,7 @@ def _embedded(source: str | Path, encoder: Encoder, work: Path, **options: Any) 
     pictures = open_source(source, DataSetOptions())
     now = {
         "source": [pictures.identity, pictures.stamp(0, pictures.total or 0)],
-        "model": [weights_digest(encoder), preprocessing(encoder)],
+        "model": [encoder.weights_digest, preprocessing(encoder)],
     }
     if table.is_file() and note.is_file() and _read(note) == json.loads(json.dumps(now)):
         return table
@@ -148,7 +148,7 @@ def _check_same(table: Path, gallery: Gallery, encoder: Encoder) -> None:
     built anew, which the first picture tells.
     """
     told = read_metadata(table)
-    same_model = told["weights"] == weights_digest(encoder)
+    same_model = told["weights"] == encoder.weights_digest
     if not same_model or told["preprocessing"] != preprocessing(encoder):
         raise BuildIndexError(
             f"{table} has features of another model than {encoder.name}, or of an earlier state of "

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emotionnet_hf.evaluation.embed.running import weights_digest
 from emotionnet_hf.evaluation.retrieval.gallery import GalleryError, open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import Hit, IndexFolder, open_index
 from emotionnet_hf.loading.images import ImageError, open_image
@@ -77,7 +76,7 @@ class Searcher:
                 f"only ids of {self.index.folder} can be asked for, because its model cannot be "
                 f"opened: {error}"
             ) from error
-        if weights_digest(encoder) != self.index.facts["weights"]:
+        if encoder.weights_digest != self.index.facts["weights"]:
             raise QueryError(
                 f"{encoder.name} has other weights than when {self.index.folder} was made: only "
                 "ids can be asked for. Build the index again"

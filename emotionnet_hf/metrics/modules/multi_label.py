@@ -29,7 +29,7 @@ class MultiLabelMetric(evaluate.Metric, ABC):
     """
 
     description: ClassVar[str]
-    options: ClassVar[str] = ""
+    options: str = ""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -96,6 +96,37 @@ class MultiLabelMetric(evaluate.Metric, ABC):
             )
         scores = np.array(predictions, dtype=np.float64)
         return self.measure(scores, np.array(references, dtype=np.float64), **options)
+
+
+class TopKMetric(MultiLabelMetric):
+    """A metric of the k best-scored classes; abstract too.
+
+    Args:
+        config_name: As for every `evaluate` module.
+        k: How many of the best-scored classes count, where ``compute`` is not told.
+        **kwargs: As for every `evaluate` module.
+    """
+
+    result: ClassVar[str]
+
+    def __init__(self, config_name: str | None = None, *, k: int = 1, **kwargs: Any) -> None:
+        self.options = (
+            "    k: How many of the best-scored classes count (1).\n"
+            f"Returns:\n    {self.result}_at_<k>\n"
+        )
+        super().__init__(config_name, **kwargs)
+        self.k = k
+
+    @abstractmethod
+    def at_k(self, scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+        """Compute the metric for one k; the arrays as for `measure`."""
+
+    def measure(
+        self, scores: np.ndarray, labels: np.ndarray, *, k: int | None = None
+    ) -> dict[str, float]:
+        """Return ``{"<result>_at_<k>": value}``."""
+        k = self.k if k is None else k
+        return {f"{self.result}_at_{k}": self.at_k(scores, labels, k)}
 
 
 def _check_row(row: int, scores: Any, labels: Any) -> None:
