@@ -22,7 +22,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def category_map(features: np.ndarray, categories: np.ndarray) -> float:
 def quality(data: Path, count: int, cores: int) -> dict[str, Any]:
     """Measure what every precision changes, with a real trunk on labelled pictures."""
     lines = (data / "emoji" / "metadata.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = [row for row in map(json.loads, lines) if row["category"]]
     chosen = np.random.default_rng(0).permutation(len(rows))[: count + CALIBRATED]
     picked = [rows[i] for i in chosen]
     files = [str(data / "emoji" / row["file_name"]) for row in picked]
@@ -226,28 +226,38 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     torch.set_num_threads(arguments.cores)
     kept = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.only else {}
-    result = {**kept, "what": __doc__, **measured(arguments)}
-    write_json(arguments.out, result)
-    print(f"wrote {arguments.out}")
+    result = {**kept, "what": __doc__}
+    for part in measured(arguments):  # each is long, and kept though the next one fail
+        result.update(part)
+        write_json(arguments.out, result)
+        print(f"wrote {arguments.out}")
 
 
-def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure the parts that are asked for; speed depends on the machine, so it tells of it."""
-    result: dict[str, Any] = {}
+def cpu() -> dict[str, Any]:
+    """Return what decides which precision is fast here."""
+    here = torch.cpu.get_capabilities()
+    units = ("avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "units": [name for name in units if here.get(name)],
+    }
+
+
+def measured(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure the parts that are asked for; each tells of the machine it was measured on."""
     if arguments.only != "quality":
         with tempfile.TemporaryDirectory() as folder:
             sizes = (arguments.backbone, arguments.pictures, arguments.rounds, arguments.cores)
-            result = {
+            yield {
                 "environment": environment(),
-                "cpu": {"capability": torch.backends.cpu.get_cpu_capability()},
+                "cpu": cpu(),
                 "cores": arguments.cores,
                 "machine_was_shared": arguments.shared,
                 "speed": speed(*sizes, Path(folder)),
             }
     if arguments.only != "speed" and arguments.data:
         found = quality(arguments.data, 600, arguments.cores)
-        result["quality"] = {**found, "environment": environment()}
-    return result
+        yield {"quality": {**found, "environment": environment(), "cpu": cpu()}}
 
 
 if __name__ == "__main__":
