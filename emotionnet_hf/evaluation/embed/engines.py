@@ -15,7 +15,12 @@ from torch import nn
 
 from emotionnet_hf.evaluation.embed.folding import fold
 from emotionnet_hf.evaluation.embed.openvino_engine import openvino_engine
-from emotionnet_hf.evaluation.embed.precision import EngineError, Precision, check_bf16
+from emotionnet_hf.evaluation.embed.precision import (
+    EngineError,
+    Precision,
+    check_bf16,
+    has_vnni,
+)
 from emotionnet_hf.models.encoders import Encoder
 
 # Two batches keep a GPU busy; one for each of many threads would not fit into its memory.
@@ -127,14 +132,17 @@ def _quantized(folded: nn.Module | None, encoder: Encoder, calibration: torch.Te
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
     except ImportError as error:
         raise EngineError("this PyTorch has no int8; take --runtime openvino") from error
-    # The kernels of oneDNN are the fastest here. With the ranges of "x86", activations have 7 bits
-    # on a CPU without VNNI, whose sums of 8 bits would overflow.
+    if "onednn" not in torch.backends.quantized.supported_engines:
+        raise EngineError("PyTorch's int8 needs an x86 CPU; take --runtime openvino")
+    # The kernels of oneDNN are the fastest here. The ranges of "x86" are for activations of 7 bits:
+    # sums of 8 bits would overflow without VNNI.
+    ranges = "onednn" if has_vnni() else "x86"
     engine = torch.backends.quantized.engine
     torch.backends.quantized.engine = "onednn"
     try:
         with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
             warnings.simplefilter("ignore")
-            mapping = get_default_qconfig_mapping("x86")
+            mapping = get_default_qconfig_mapping(ranges)
             prepared = prepare_fx(copy.deepcopy(folded), mapping, (calibration[:1],))
             for batch in calibration.split(8):
                 prepared(batch)

@@ -31,3 +31,12 @@ def check_bf16(device: torch.device) -> None:
             f"this {device.type.upper()} does not compute with bf16 (a CPU needs avx512_bf16 or "
             "AMX); take fp32 or int8"
         )
+
+
+def has_vnni() -> bool:
+    """Say whether this CPU sums products of 8 bits without overflow.
+
+    Where it does not, PyTorch's int8 has to do with activations of 7 bits, so the features of the
+    two kinds of CPU differ.
+    """
+    return bool(torch.cpu._is_vnni_supported())

@@ -19,7 +19,7 @@ from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.evaluation.embed.change import FeatureChange, feature_change
 from emotionnet_hf.evaluation.embed.encoding import Encoded, Encoding, encoding_threads
 from emotionnet_hf.evaluation.embed.engines import Engine, Runtime, open_engine
-from emotionnet_hf.evaluation.embed.precision import Precision
+from emotionnet_hf.evaluation.embed.precision import Precision, has_vnni
 from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.sources import Source, open_source
 from emotionnet_hf.evaluation.embed.writing import Table
@@ -148,6 +148,7 @@ def embed(
     if precision == "int8":
         # Its ranges come from the first pictures, also those of parts that are there already.
         identity["calibration"] = pictures.stamp(0, CALIBRATED)
+        identity["kind of CPU"] = "VNNI" if has_vnni() else "no VNNI"
     with explained_full_disk(table.parts), encoding_threads(threads) as pool:
         table.begin(identity, overwrite)
         encoding = Encoding(encoder, pool, threads, size, max_pixels)

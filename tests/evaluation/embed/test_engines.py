@@ -4,7 +4,7 @@ import torch
 
 from emotionnet_hf.evaluation.embed.change import feature_change
 from emotionnet_hf.evaluation.embed.engines import _gate, open_engine
-from emotionnet_hf.evaluation.embed.precision import EngineError
+from emotionnet_hf.evaluation.embed.precision import EngineError, has_vnni
 from emotionnet_hf.models.encoders import open_encoder
 
 PICTURES = torch.randn(40, 3, 160, 160, generator=torch.Generator().manual_seed(0))
@@ -59,6 +59,25 @@ def test_int8_is_near_and_not_the_same(network):
     change = feature_change(found, expected)
     assert 1e-4 < change.mean_relative < 0.2
     assert change.smallest_cosine > 0.98
+
+
+def test_int8_has_all_its_bits_where_the_cpu_adds_them_up(network, monkeypatch):
+    def change():
+        engine = open_engine(network, precision="int8", calibration=PICTURES[:20])
+        expected = plain(network, PICTURES[20:])["features"]
+        return feature_change(engine(PICTURES[20:])["features"], expected).mean_relative
+
+    if not has_vnni():
+        pytest.skip("this CPU has no VNNI, so activations have 7 bits")
+    eight = change()
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    assert eight < 0.8 * change()
+
+
+def test_int8_says_so_where_pytorch_lacks_it(network, monkeypatch):
+    monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["none"])
+    with pytest.raises(EngineError, match="x86"):
+        open_engine(network, precision="int8", calibration=PICTURES[:20])
 
 
 def test_int8_is_the_same_each_time(network):

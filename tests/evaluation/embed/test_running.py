@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from datasets import Dataset, Image
 from PIL import Image as Pillow
 
@@ -150,6 +151,11 @@ def test_int8_goes_on_only_with_the_ranges_that_it_began_with(checkpoint, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(Table, "join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
+            run(folder, checkpoint, out, batch_size=2, rows_per_part=2, precision="int8")
+    with monkeypatch.context() as patch:
+        other = not torch.cpu._is_vnni_supported()
+        patch.setattr(torch.cpu, "_is_vnni_supported", lambda: other)
+        with pytest.raises(FeaturesExistError, match="another kind of CPU"):
             run(folder, checkpoint, out, batch_size=2, rows_per_part=2, precision="int8")
     Pillow.new("RGB", (40, 41), (9, 200, 9)).save(folder / "3.png")
     with pytest.raises(FeaturesExistError, match="another calibration"):
