@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -68,6 +70,23 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
     """
     data = read_bytes(data) if isinstance(data, Path) else data
     return to_rgb(decode(data, max_pixels=max_pixels), data)
+
+
+def open_stored(value: Mapping[str, Any]) -> Image.Image:
+    """Decode a picture of a `datasets` column with ``decode=False``; see `open_image`.
+
+    Args:
+        value: Its ``bytes``, or where there are none the ``path`` of its file.
+
+    Returns:
+        A loaded Pillow image of mode RGB.
+
+    Raises:
+        ImageError: As `open_image`; also where there are neither bytes nor a path.
+    """
+    if value["bytes"] is None and value["path"] is None:
+        raise ImageError("neither bytes nor a path are stored")
+    return open_image(Path(value["path"]) if value["bytes"] is None else value["bytes"])
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -29,7 +29,7 @@ from emotionnet_hf.evaluation.linear_probe import (
 from emotionnet_hf.evaluation.retrieval.scores import retrieval_scores
 from emotionnet_hf.evaluation.zero_shot import evaluate_zero_shot
 from emotionnet_hf.files import write_json
-from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.loading.images import open_stored
 from emotionnet_hf.metrics import hit_at_k, mean_average_precision
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.models.backbones import BackboneWeightsError
@@ -208,4 +208,4 @@ def _result(
 def _pictures(split: Dataset) -> Iterator[Pillow.Image]:
     """Open the pictures of a split one by one."""
     for row in split.select_columns(["image"]):
-        yield open_image(row["image"]["bytes"] or Path(row["image"]["path"]))
+        yield open_stored(row["image"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from datasets import Image as ImageFeature
 from torch.utils.data import Dataset as TorchDataset
 
 from emotionnet_hf.data.transforms import augment
-from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.loading.images import open_stored
 from emotionnet_hf.models import build_image_processor
 from emotionnet_hf.training.arguments import EmotionNetArguments
 from emotionnet_hf.training.auxiliary import Guide
@@ -89,4 +88,4 @@ class ImageRows(TorchDataset[Any]):
     def _open(self, rows: np.ndarray) -> list[Any]:
         """Open the images of some rows as RGB."""
         found = self.images[rows.tolist()]["image"]
-        return [open_image(image["bytes"] or Path(image["path"])) for image in found]
+        return [open_stored(image) for image in found]

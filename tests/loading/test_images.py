@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, features
 from PIL.PngImagePlugin import PngImageFile
 
-from emotionnet_hf.loading.images import ImageError, decode, is_plain_rgb, open_image
+from emotionnet_hf.loading.images import ImageError, decode, is_plain_rgb, open_image, open_stored
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -43,6 +43,20 @@ def test_path_and_bytes_are_the_same(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(saved(corners()))
     assert (pixels(path) == pixels(path.read_bytes())).all()
+
+
+def test_stored_picture_has_bytes_or_a_path(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(corners()))
+    for value in ({"bytes": path.read_bytes(), "path": "gone.png"}, {"bytes": None, "path": path}):
+        assert (np.asarray(open_stored(value)) == np.asarray(corners())).all()
+    for value, reason in (
+        ({"bytes": None, "path": None}, "neither bytes nor a path"),
+        ({"bytes": b"", "path": str(path)}, "zero bytes"),
+        ({"bytes": None, "path": str(tmp_path / "gone.png")}, "missing"),
+    ):
+        with pytest.raises(ImageError, match=reason):
+            open_stored(value)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from emotionnet_hf.loading.images import ImageError, open_image
+from emotionnet_hf.loading.images import ImageError, open_stored
 
 Task = Literal["single-label", "multi-label"]
 
@@ -110,32 +110,6 @@ def benchmark_features(classes: Sequence[str]) -> Features:
     )
 
 
-def single_label_row(
-    path: Path | str, image_id: str, label: int, num_classes: int, *, group: str | None = None
-) -> dict[str, Any]:
-    """Return the row of a whole picture with one class.
-
-    Args:
-        path: The picture.
-        image_id: Its id.
-        label: Its class.
-        num_classes: How many there are.
-        group: See `benchmark_features`; the id where None.
-
-    Returns:
-        A row with all columns.
-    """
-    return {
-        "image": {"bytes": None, "path": str(path)},
-        "image_id": image_id,
-        "group": image_id if group is None else group,
-        "box": None,
-        "label": label,
-        "labels": [label],
-        "target": [float(place == label) for place in range(num_classes)],
-    }
-
-
 def open_picture(row: Mapping[str, Any]) -> Pillow.Image:
     """Open the picture of a row, cropped to its box.
 
@@ -149,9 +123,8 @@ def open_picture(row: Mapping[str, Any]) -> Pillow.Image:
         ImageError: The picture cannot be opened, or the box lies outside of it; the message names
             the row.
     """
-    image = row["image"]
     try:
-        picture = open_image(image["bytes"] or Path(image["path"]))
+        picture = open_stored(row["image"])
         return picture if row["box"] is None else crop(picture, row["box"])
     except ImageError as error:
         raise ImageError(f"{row['image_id']}: {error}") from error

@@ -21,7 +21,7 @@ from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.image_files import NoImagesError, find_images
 from emotionnet_hf.data.load import is_built
 from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_files
-from emotionnet_hf.loading.images import open_image
+from emotionnet_hf.loading.images import open_image, open_stored
 
 SCHEMA = pa.schema(
     {
@@ -115,7 +115,7 @@ def open_picture(root: Path, file: str, row: int) -> Image.Image:
     value = _parquet_picture(path, row) if path.is_file() else _saved_picture(path, row)
     if value is None or (value["bytes"] is None and value["path"] is None):
         raise GalleryError(f"row {row} of {path} holds no picture: it is not what it was")
-    return open_image(value["bytes"] or Path(value["path"]))
+    return open_stored(value)
 
 
 class _Columns:

@@ -8,9 +8,9 @@ from emotionnet_hf.data.benchmarks.benchmark import (
     benchmark_features,
     crop,
     open_picture,
-    single_label_row,
 )
 from emotionnet_hf.loading.images import ImageError
+from tests.data.benchmarks.rows import single_label_row
 
 CLASSES = ("joy", "fear", "awe")
 

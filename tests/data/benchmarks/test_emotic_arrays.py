@@ -8,10 +8,10 @@ from PIL import Image
 from emotionnet_hf.data.benchmarks.benchmark import (
     BenchmarkError,
     benchmark_features,
-    single_label_row,
 )
 from emotionnet_hf.data.benchmarks.emotic_arrays import array_fault, encoded_dataset, open_array
 from emotionnet_hf.data.benchmarks.emotic_people import ArrayPlace
+from tests.data.benchmarks.rows import single_label_row
 
 FEATURES = benchmark_features(["calm", "awe"])
 

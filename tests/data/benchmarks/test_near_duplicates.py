@@ -13,11 +13,11 @@ from emotionnet_hf.data.benchmarks.benchmark import (
     BenchmarkError,
     benchmark_features,
     open_picture,
-    single_label_row,
 )
 from emotionnet_hf.data.benchmarks.near_duplicates import checked, without_twins
 from emotionnet_hf.dedup import DedupError
 from emotionnet_hf.loading.images import open_image
+from tests.data.benchmarks.rows import single_label_row
 
 CLASSES = ("calm", "awe", "fear")
 

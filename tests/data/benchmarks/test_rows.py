@@ -7,9 +7,9 @@ from datasets import Dataset
 from emotionnet_hf.data.benchmarks.benchmark import (
     BenchmarkError,
     benchmark_features,
-    single_label_row,
 )
 from emotionnet_hf.data.benchmarks.rows import Rows, check_parts, class_rows, has_class_folders
+from tests.data.benchmarks.rows import single_label_row
 
 CLASSES = ("anger", "fear", "joy")
 
