@@ -17,31 +17,24 @@ _DRAWN = RESULTS / "sample_tables"
 
 def embed() -> str:
     """Return the table of features beside the stock pipeline, and what precision costs."""
-    new, old = read("embed"), read("embed_avx2")
+    r, old = read("embed"), read("embed_avx2")["speed"]["sides"]
     lines = [
-        "| | images/s | times stock | change of features | real trunk: change | neighbours kept "
-        "| AVX2 only: times stock |",
+        "| | images/s | times stock | (AVX2 only) | change | real trunk: change | neighbours |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, side in new["speed"]["sides"].items():
+    for name, side in r["speed"]["sides"].items():
         cells = [f"{side['images_per_second']:.1f}", f"{side['times_stock']:.2f}"]
+        cells.append(f"{old[name]['times_stock']:.2f}" if name in old else "refused")
         cells.append(f"{side['change']['mean_relative']:.1e}")
-        real = new["quality"].get(name, {}).get("change")
-        cells += (
-            [f"{real['mean_relative']:.1e}", f"{real['recall_at_10']:.1%}"] if real else [""] * 2
-        )
-        before = old["speed"]["sides"].get(name)
-        cells.append(f"{before['times_stock']:.2f}" if before else "refused")
-        lines.append(f"| {' | '.join([name, *cells])} |")
-    stock = old["speed"]["sides"]["stock"]["images_per_second"]
+        real = r["quality"].get(name, {}).get("change")
+        cells += [f"{real['mean_relative']:.1e}", f"{real['recall_at_10']:.1%}"] if real else []
+        lines.append(f"| {' | '.join([name, *cells, *[''] * (6 - len(cells))])} |")
     return "\n".join(lines) + (
-        f"\n\n*{new['speed']['backbone']} of random weights, {new['speed']['pictures']} JPEGs, "
-        f"files to vectors, {new['cores']} cores with {' and '.join(new['cpu']['units'])}; stock "
-        "is the pipeline `image-feature-extraction`. The last column is an older CPU without them "
-        f"({old['cpu']['capability']}; stock {stock:.1f} images/s), where 8 bits are 7 in PyTorch. "
-        f"Change: mean, relative to eager float32. Real trunk: {new['quality']['trunk']} on "
-        f"{new['quality']['pictures']} emoji, of the kind that takes 8 bits badly; `embed` prints "
-        "both numbers for your own model (`benchmarks/embed.py`).*"
+        f"\n\n*{r['speed']['backbone']} of random weights, {r['speed']['pictures']} JPEGs to "
+        f"vectors, {r['cores']} cores with {' and '.join(r['cpu']['units'])}, and a CPU with AVX2 "
+        "only; stock is the pipeline `image-feature-extraction`. Change: mean, relative to eager "
+        f"float32. Real trunk: {r['quality']['trunk']} on {r['quality']['pictures']} emoji, of the "
+        "kind that takes 8 bits badly; `embed` prints both for yours (`benchmarks/embed.py`).*"
     )
 
 

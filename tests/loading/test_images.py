@@ -53,7 +53,7 @@ def test_stored_picture_has_bytes_or_a_path(tmp_path):
     for value, reason in (
         ({"bytes": None, "path": None}, "neither bytes nor a path"),
         ({"bytes": b"", "path": str(path)}, "zero bytes"),
-        ({"bytes": None, "path": str(tmp_path / "gone.png")}, "missing"),
+        ({"bytes": None, "path": str(tmp_path / "gone.png")}, "No such file"),
     ):
         with pytest.raises(ImageError, match=reason):
             open_stored(value)
