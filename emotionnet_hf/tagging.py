@@ -13,6 +13,7 @@ from transformers import pipeline
 
 from emotionnet_hf.data.image_files import find_images
 from emotionnet_hf.evaluation.features import in_batches
+from emotionnet_hf.models.place import check_place
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
 _TIMEOUT = 30.0  # seconds that a server may stay silent
@@ -57,11 +58,13 @@ def tag_images(
 
     Raises:
         ValueError: ``batch_size`` is below 1.
+        FileNotFoundError: There is no such model folder, or it holds no model.
         NoImagesError: A path does not exist, a glob or folder holds no image.
         UnknownCandidatesError: The model knows none of the candidates.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+    check_place(model)
     found = [path for word in images for path in _find(word)]
     tagger = pipeline(TASK, model=model)
     with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:

@@ -51,6 +51,11 @@ def test_missing_path_is_an_error_that_names_it(tag, tmp_path):
         tag(str(tmp_path / "nowhere.png"))
 
 
+def test_missing_model_is_an_error_that_says_what_to_give(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no folder runs/no/model\. Give"):
+        list(tag_images([save(tmp_path / "a.png")], model="runs/no/model", progress=False))
+
+
 def test_folder_without_images_is_an_error(tag, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(NoImagesError, match="holds no image"):

@@ -8,8 +8,6 @@ from typing import Any
 import timm
 import torch
 import transformers
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 
 from emotionnet_hf import __version__
@@ -20,6 +18,7 @@ from emotionnet_hf.models import (
     EmotionNetModel,
     TextCNNForSequenceClassification,
 )
+from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
 
 _KINDS = {
     kind.__name__: kind
@@ -33,36 +32,8 @@ _KINDS = {
 }
 
 
-_WHAT_TO_GIVE = "Give the folder of a model, or its repository on the Hub (OWNER/NAME)."
-
-
 class ExportError(ValueError):
     """A model that cannot be exported, or whose export computes something else."""
-
-
-def check_source(source: str | Path) -> None:
-    """Refuse what is no model folder and cannot be a repository either; asks nothing of the Hub.
-
-    Args:
-        source: Folder of a model, or repository on the Hub.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or it holds no model.
-    """
-    path = Path(source)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{source} is no model folder: it has no config.json. A training run saves its "
-                "model in the folder `model` of its output."
-            )
-        return
-    if path.exists():
-        raise FileNotFoundError(f"{source} is a file; give the folder that the model lies in.")
-    try:
-        validate_repo_id(str(source))
-    except HFValidationError:
-        raise FileNotFoundError(f"There is no folder {source}. {_WHAT_TO_GIVE}") from None
 
 
 def load_model(source: str | Path) -> PreTrainedModel:
@@ -79,7 +50,7 @@ def load_model(source: str | Path) -> PreTrainedModel:
         ExportError: It holds one of another kind.
         CheckpointError: The weights do not fit.
     """
-    check_source(source)
+    check_place(source)
     try:
         # Never asks whether to run the folder's code: for our models the code is here.
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -89,7 +60,7 @@ def load_model(source: str | Path) -> PreTrainedModel:
         reason = str(error).partition("\n")[0]
         raise FileNotFoundError(
             f"There is no folder {source}, and no model of that name from the Hub ({reason}). "
-            f"{_WHAT_TO_GIVE}"
+            f"{WHAT_TO_GIVE}"
         ) from error
     name = (config.architectures or [type(config).__name__])[0]
     if name not in _KINDS:

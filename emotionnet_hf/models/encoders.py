@@ -16,8 +16,6 @@ from typing import Any, cast
 import numpy as np
 import timm
 import torch
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
@@ -26,6 +24,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 from emotionnet_hf.models.backbones import load_backbone
 from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
 from emotionnet_hf.models.modeling_emotionnet import EmotionNetForPreTraining, EmotionNetModel
+from emotionnet_hf.models.place import check_place
 
 FEATURES, JOINT = "features", "joint"
 """Names of the spaces: visual features, and the joint space of images and words."""
@@ -346,17 +345,10 @@ def _width(model: nn.Module, size: Sequence[int]) -> int:
 
 def _read_config(name: str) -> Any:
     """Read a model's configuration, or say that there is none."""
-    path = Path(name)
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise EncoderError(
-            f"{name} is no model folder: it has no config.json. A training run saves its model in "
-            "the folder `model` of its output."
-        )
-    if not path.is_dir():
-        try:
-            validate_repo_id(name)
-        except HFValidationError:
-            raise EncoderError(f"There is no folder {name}. {_SPELLINGS}") from None
+    try:
+        check_place(name)
+    except FileNotFoundError as error:
+        raise EncoderError(f"{error} {_SPELLINGS}") from error
     try:
         # Never asks whether to run a folder's code: for our models the code is here.
         return AutoConfig.from_pretrained(name, trust_remote_code=False)

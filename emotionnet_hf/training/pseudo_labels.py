@@ -24,6 +24,7 @@ from emotionnet_hf.data.sources import Record
 from emotionnet_hf.emotions import SE30K8
 from emotionnet_hf.files import whole_file
 from emotionnet_hf.models import TextCNNForSequenceClassification
+from emotionnet_hf.models.place import check_place
 
 _BATCH = 4096
 _SCHEMA = pa.schema({"image_id": pa.string(), "scores": pa.list_(pa.float32(), len(SE30K8))})
@@ -74,9 +75,11 @@ def write_pseudo_labels(
         How often each class is the most probable one.
 
     Raises:
+        FileNotFoundError: There is no such model folder, or it holds no model.
         PseudoLabelError: The model has other classes, or the source no usable row.
         SourceError: The source cannot be read.
     """
+    check_place(model)
     classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
     order = _class_order(classifier.config.id2label, model)
     tokenizer = AutoTokenizer.from_pretrained(model)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from emotionnet_hf.models import TextCNNForSequenceClassification
+from emotionnet_hf.models.place import check_place
 from emotionnet_hf.training.arguments import RecipeError
 
 TextModel = tuple[TextCNNForSequenceClassification, PreTrainedTokenizerFast]
@@ -23,11 +22,13 @@ def load_text_model(folder: str, argument: str) -> TextModel:
         Model, in evaluation mode and without gradients, and tokenizer.
 
     Raises:
-        RecipeError: The folder holds no model.
+        RecipeError: There is no such folder, or it holds no model.
         CheckpointError: Its tensors do not fit.
     """
-    if not (Path(folder) / "config.json").is_file() and Path(folder).exists():
-        raise RecipeError(f"{argument} {folder} is no model folder: it has no config.json.")
+    try:
+        check_place(folder)
+    except FileNotFoundError as error:
+        raise RecipeError(f"{argument}: {error}") from error
     model = TextCNNForSequenceClassification.from_pretrained(folder)
     model.requires_grad_(False).eval()
     return model, AutoTokenizer.from_pretrained(folder)

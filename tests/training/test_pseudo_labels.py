@@ -75,6 +75,8 @@ def test_model_of_other_classes_is_refused_and_nothing_is_written(release, model
     (folder / "config.json").write_text(text, encoding="utf-8")
     with pytest.raises(PseudoLabelError, match=r"boredom.*not those of SE30K8"):
         write_pseudo_labels(release, folder, tmp_path / "out.parquet", progress=False)
+    with pytest.raises(FileNotFoundError, match="There is no folder runs/no/model"):
+        write_pseudo_labels(release, "runs/no/model", tmp_path / "out.parquet", progress=False)
     with pytest.raises(SourceNotFoundError):
         write_pseudo_labels(tmp_path / "none", model, tmp_path / "out.parquet", progress=False)
     assert not [path for path in tmp_path.iterdir() if "out.parquet" in path.name]

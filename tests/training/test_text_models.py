@@ -13,8 +13,10 @@ def test_a_text_model_comes_frozen_with_its_tokenizer(text_model):
 
 
 def test_a_folder_without_a_model_is_refused_by_the_arguments_name(tmp_path):
-    with pytest.raises(RecipeError, match=r"auxiliary_text_model .* no config\.json"):
+    with pytest.raises(RecipeError, match=r"auxiliary_text_model: .* no config\.json"):
         load_text_model(str(tmp_path), "auxiliary_text_model")
+    with pytest.raises(RecipeError, match="text_model: There is no folder runs/no/model"):
+        load_text_model("runs/no/model", "text_model")
 
 
 def test_a_model_whose_weights_are_gone_is_refused(text_model, tmp_path):

@@ -37,6 +37,7 @@ from emotionnet_hf.evaluation.zero_shot.pictures import embed_pictures
 from emotionnet_hf.evaluation.zero_shot.report import ZeroShotReport
 from emotionnet_hf.evaluation.zero_shot.scoring import chance_level
 from emotionnet_hf.models import EmotionNetForPreTraining, TextCNNForSequenceClassification
+from emotionnet_hf.models.place import check_place
 
 
 def evaluate_zero_shot(
@@ -69,9 +70,13 @@ def evaluate_zero_shot(
             empty, or no picture can be opened.
         CategoryError: The text side knows no keyword of a class, or the given categories are not
             those of the benchmark.
+        FileNotFoundError: There is no such folder of a model, or it holds none.
         CheckpointError: The weights of a model do not fit.
     """
     chosen = ZeroShotArguments(**arguments).resolved()
+    for place in (model, chosen.text_model):
+        if place is not None:
+            check_place(place)
     keywords = categories_of(benchmark.classes, categories)
     _check_rows(benchmark, chosen.split)
     net = EmotionNetForPreTraining.from_pretrained(model, dtype=torch.float32)

@@ -219,6 +219,12 @@ def test_models_without_a_common_space_are_refused(
         evaluate_zero_shot(benchmark, bare, **FAST)
 
 
+def test_missing_models_are_named(toy, rows, folder):
+    for models in ({"model": "runs/no/model"}, {"model": folder, "text_model": "runs/no/model"}):
+        with pytest.raises(FileNotFoundError, match="There is no folder runs/no/model"):
+            evaluate_zero_shot(toy.benchmark(rows), **models, **FAST)
+
+
 def test_the_users_file_must_fit_the_classes(toy, rows, folder, tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"joy": ["joy"], "fear": ["fear"]}))
