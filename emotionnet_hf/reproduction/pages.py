@@ -13,6 +13,7 @@ from emotionnet_hf.evaluation.paper_tables import known_numbers
 from emotionnet_hf.files import write_json, write_text
 from emotionnet_hf.reproduction.measurements import Measurements
 from emotionnet_hf.reproduction.tables import BASELINE, Cell, Table
+from emotionnet_hf.reproduction.trainings import UNTRAINED
 
 
 def collect(table: Table, measurements: Measurements, seeds: Sequence[int]) -> dict[str, Any]:
@@ -107,13 +108,26 @@ def _introduction(result: Mapping[str, Any]) -> str:
     spread = "mean ± standard deviation over the seeds" if count > 1 else "one run"
     scale = "the paper's recipes" if result["scale"] == "paper" else f"scale `{result['scale']}`"
     baseline = (
-        f' "{BASELINE}" is `{result["baseline"]}`.'
+        f' "{BASELINE}" is {_baseline(result)}.'
         if any(cell["row"] == BASELINE for cell in result["cells"])
         else ""
     )
     models = {cell["row"]: cell["model"] for cell in result["cells"]}
     others = [f' "{row}" is "{model}".' for row, model in models.items() if row != model]
     return f"In percent; {spread} ({count}), {scale}.{baseline}{''.join(others)}"
+
+
+def _baseline(result: Mapping[str, Any]) -> str:
+    """Say what stands in the place of the paper's ImageNet ResNet-50."""
+    if result["baseline"] != UNTRAINED:
+        return f"`{result['baseline']}`"
+    trunk = result["changes"].get("emotionnet", {})
+    known = [
+        f"`{name}: {Path(str(trunk[name])).name}`"
+        for name in ("backbone", "backbone_weights")
+        if name in trunk
+    ]
+    return f"EmotionNet's trunk before training ({', '.join(known) or 'as in the recipe'})"
 
 
 def _ours(cell: Mapping[str, Any] | None) -> str:
@@ -131,13 +145,13 @@ def _papers(cell: Mapping[str, Any] | None) -> str:
 
 def _chance(result: Mapping[str, Any], table: Table) -> list[str]:
     """Return the row of what is reached without looking at the pictures, where that is known."""
-    known = {
-        cell["column"]: f"{100 * run['chance'][cell['metric']]:.2f}"
-        for cell in result["cells"]
-        for run in cell.get("runs", ())
-        if "chance" in run
-    }
-    return [f"| chance | {' | '.join(known.get(c, '') for c in table.columns)} |"] if known else []
+    known: dict[str, list[float]] = {}
+    for cell in result["cells"]:
+        # A seed may split a benchmark anew, which has another chance then.
+        chances = [run["chance"] for run in cell.get("runs", ()) if "chance" in run]
+        known.setdefault(cell["column"], []).extend(c[cell["metric"]] for c in chances)
+    told = [f"{100 * np.mean(known[c]):.2f}" if known.get(c) else "" for c in table.columns]
+    return [f"| chance | {' | '.join(told)} |"] if any(told) else []
 
 
 def write_tables(

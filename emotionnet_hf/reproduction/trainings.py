@@ -54,6 +54,9 @@ RECIPES: Mapping[str, str] = {
 """Training, by its row in the paper's tables -> its recipe. 690 categories (Table 4) and 100 % of
 the images (Table 5) are "- Embed & Soft", as the paper's numbers say."""
 
+UNTRAINED = "untrained"
+"""As `Scale.baseline`: the trunk of the recipe before its training."""
+
 # A keyword on fewer images than that teaches nothing of itself.
 _LEAST_IMAGES = 2
 _TEXT = ("paper_textcnn", "se30k8_textcnn")
@@ -70,8 +73,8 @@ class Scale:
         name: What the results say of it.
         changes: By section (``emotionnet``, ``textcnn``, ``se30k8_textcnn``, ``build``), names and
             values that override the recipes', as on their command lines.
-        baseline: What the paper's ImageNet ResNet-50 is, as `open_encoder` takes it; "untrained"
-            for the trunk of the recipe before its training, at the recipe's image size.
+        baseline: What the paper's ImageNet ResNet-50 is, as `open_encoder` takes it, or
+            `UNTRAINED`, at the recipe's image size.
         protocol: Of linear evaluation.
     """
 
@@ -245,7 +248,7 @@ class Trainings:
 
     def baseline(self) -> str:
         """Return the model that the paper calls ResNet-50: ImageNet's features."""
-        if self.scale.baseline != "untrained":
+        if self.scale.baseline != UNTRAINED:
             return self.scale.baseline
         folder = self.work / "untrained"
         if not folder.is_dir():

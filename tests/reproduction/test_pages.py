@@ -8,7 +8,7 @@ from emotionnet_hf.reproduction.data_root import DataRoot
 from emotionnet_hf.reproduction.measurements import Measurements
 from emotionnet_hf.reproduction.pages import write_tables
 from emotionnet_hf.reproduction.tables import TABLES
-from emotionnet_hf.reproduction.trainings import Scale, Trainings
+from emotionnet_hf.reproduction.trainings import UNTRAINED, Scale, Trainings
 
 TABLE = TABLES["table2"]
 
@@ -43,6 +43,24 @@ def test_ours_stand_over_the_papers(measured, tmp_path):
     below = lines[lines.index(row) + 1]
     assert below == "| *paper* | *58.30* | *60.26* | *40.17* | *52.52* | *24.34* | *26.03* |"
     assert lines[-1] == "- EMOTIC is missing: ask its authors"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "(as in the recipe)"),
+        ({"emotionnet": {"backbone": "test_resnet"}}, "(`backbone: test_resnet`)"),
+        (
+            {"emotionnet": {"backbone_weights": "there/w.safetensors"}},
+            "(`backbone_weights: w.safetensors`)",
+        ),
+    ],
+)
+def test_what_stands_for_the_papers_baseline_is_told(tmp_path, changes, told):
+    scale = Scale("tiny", changes, baseline=UNTRAINED)
+    measurements = Measurements(Trainings(DataRoot(tmp_path), tmp_path / "w", Path("."), scale))
+    (page,) = write_tables([TABLE], measurements, (0,), tmp_path / "out")
+    assert f'"ResNet-50" is EmotionNet\'s trunk before training {told}.' in page.read_text()
 
 
 def test_json_has_values_spread_and_reasons(measured, tmp_path):
@@ -94,3 +112,12 @@ def test_rows_of_a_model_of_another_name_say_so(measured, tmp_path):
     subsets, zero_shot = (page.read_text() for page in pages)
     assert '"100 % of StockEmotion" is "- Embed & Soft".' in subsets
     assert '"EmotionNet" is "+ Extra anno".' in zero_shot
+
+
+def test_chance_is_that_of_all_seeds(measured, tmp_path):
+    cell = TABLE.cells[0]
+    for seed, chance in ((0, 0.2), (1, 0.3)):
+        found = {"metrics": {cell.metric: 0.5}, "told": {"chance": {cell.metric: chance}}}
+        write_json(measured._path(cell, seed), found)
+    (page,) = write_tables([TABLE], measured, (0, 1), tmp_path / "out")
+    assert "| chance | 25.00 |  |  |  |  |  |" in page.read_text().splitlines()

@@ -27,7 +27,7 @@ SUFFIXES = (".png", ".html")
 
 _SIDE = 224  # pixels of a tile, cropped to a square
 _WORDS = 3  # of a tile; the query has twice as many
-_LETTERS = 25  # of a line under a tile
+_LETTERS = {"normal": 25, "bold": 22}  # of a line under a tile
 _INK, _QUIET, _SHARED, _EMPTY = "#111827", "#6b7280", "#15803d", "#d1d5db"
 _DPI, _MOST_PIXELS = 150, 2**16  # matplotlib draws no more pixels in a direction
 _TILE, _CAPTION, _NAME, _GAP = 1.5, 0.44, 0.3, 0.35  # inches
@@ -233,7 +233,7 @@ def _draw_tile(figure: Figure, tile: _Tile, x: float, y: float) -> None:
     _axes(figure, x, y, _TILE, _TILE, colour, thick).imshow(tile.picture)
     lines = [(tile.shared, _SHARED, "bold"), (tile.words, _QUIET, "normal")]
     for number, (words, colour, weight) in enumerate([line for line in lines if line[0]]):
-        place, text = y - _TILE - 0.06 - 0.16 * number, _cut(words, _LETTERS)
+        place, text = y - _TILE - 0.06 - 0.16 * number, _cut(words, _LETTERS[weight])
         _write(figure, x, place, text, fontsize=8, color=colour, fontweight=weight)
 
 
