@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from emotionnet_hf.cli.command import command, count, show
 
 if TYPE_CHECKING:
     from emotionnet_hf.evaluation.zero_shot import ZeroShotReport
+
+Number = TypeVar("Number", int, float)
 
 
 def add_command(commands: Any) -> None:
@@ -272,9 +275,16 @@ def _json_file(text: str) -> Path:
 
 def _whole_numbers(text: str) -> tuple[int, ...]:
     """Read comma-separated whole numbers."""
-    return tuple(int(word) for word in text.split(","))
+    return _each(text, int, "whole numbers")
 
 
 def _numbers(text: str) -> tuple[float, ...]:
     """Read comma-separated numbers."""
-    return tuple(float(word) for word in text.split(","))
+    return _each(text, float, "numbers")
+
+
+def _each(text: str, kind: Callable[[str], Number], name: str) -> tuple[Number, ...]:
+    try:
+        return tuple(kind(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name} with commas between") from None

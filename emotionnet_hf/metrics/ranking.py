@@ -112,8 +112,9 @@ def _right_among_best(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the right classes among the k best, and all right ones, of rows that have any."""
     scores, labels = _checked(scores, labels)
-    if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"k is {k}; it must be between 1 and the {scores.shape[1]} classes.")
+    classes = scores.shape[1]
+    if not (hasattr(k, "__index__") and 1 <= k <= classes):
+        raise ValueError(f"k is {k}; it must be a whole number from 1 to the {classes} classes.")
     rows = labels.any(axis=1)
     best = np.argsort(-scores[rows], axis=1, kind="stable")[:, :k]
     found = np.take_along_axis(labels[rows], best, axis=1)

@@ -6,7 +6,8 @@
         SE30K8/            a release, or what `emotionnet build` made of it
         DeepEmotion/  UnBiasedEmotion/  AffectNet/  EMOTIC/      as downloaded
         word_vectors.bin   or .txt, .kv: word2vec's; without it they are trained on the keywords
-        models/            trained models to use instead of training: EmotionNet/model-0, ...
+        models/            trained models to use instead of training: EmotionNet/model-0, ...; what
+                           guided "+ Extra anno" is "TextCNN, 8 classes/model-0"
         README.txt         what the data are, where they are not what their names say; every table
                            quotes it
 
@@ -32,6 +33,11 @@ _HOW = {
     "EMOTIC": "ask its authors (Kosti et al., CVPR 2017) for access",
 }
 _VECTORS = ("word_vectors.bin", "word_vectors.txt", "word_vectors.kv")
+
+
+def how_to_get(name: str) -> str:
+    """Say how a data set can be had."""
+    return _HOW[name]
 
 
 class MissingDataError(LookupError):
@@ -64,7 +70,9 @@ class DataRoot:
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
             if path.name.lower() == name.lower() and path.is_dir():
                 return path
-        raise MissingDataError(f"{name} is missing: {_HOW[name]}; put it into DATA_ROOT/{name}")
+        raise MissingDataError(
+            f"{name} is missing: {how_to_get(name)}; put it into {self.folder / name}"
+        )
 
     @property
     def word_vectors(self) -> Path | None:

@@ -40,8 +40,15 @@ from emotionnet_hf.reproduction.trainings import Trainings
 
 logger = logging.getLogger(__name__)
 
+# Weights that cannot be downloaded and folders of another layout are missing data too; their
+# messages say what to do.
+_MISSING = (MissingDataError, BackboneWeightsError, BenchmarkError)
 _BATCH = 64
 _DEPTH = 10  # neighbours that retrieval looks at
+
+
+class TrainingFailedError(RuntimeError):
+    """A model that cannot be made: no other cell needs to try it again."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +79,32 @@ class Measurements:
         return found
 
     def measure(self, cells: Iterable[Cell], seed: int) -> None:
-        """Measure what is not measured yet.
+        """Measure what is not measured yet; a cell that fails stops none of the others.
 
         Args:
             cells: What to measure.
             seed: Of trainings and probes.
+
+        Raises:
+            Exception: What a cell failed with, once all were tried; it stands in its file too.
         """
+        failed: Exception | None = None
         for cell in cells:
-            done = self.read(cell, seed)
             # What was missing may have come.
-            if done is None or "missing" in done:
-                logger.info("%s, seed %d: %s on %s", cell.model, seed, cell.measure, cell.dataset)
-                write_json(self._path(cell, seed), self._measured(cell, seed))
+            if "metrics" in (self.read(cell, seed) or {}):
+                continue
+            logger.info("%s, seed %d: %s on %s", cell.model, seed, cell.measure, cell.dataset)
+            try:
+                if isinstance(failed, TrainingFailedError):
+                    raise failed
+                found = self._measured(cell, seed)
+            except Exception as error:  # the others may be days of work, whatever this is
+                if error is not failed:
+                    logger.exception("%s on %s failed", cell.model, cell.dataset)
+                failed, found = error, {"missing": f"{cell.model} failed: {error}"}
+            write_json(self._path(cell, seed), found)
+        if failed is not None:
+            raise failed
 
     def _path(self, cell: Cell, seed: int) -> Path:
         name = f"{cell.model} {seed} {cell.dataset} {cell.measure}"
@@ -101,15 +122,18 @@ class Measurements:
         }
         try:
             return how[cell.measure](cell, seed)
-        # Weights that cannot be downloaded and folders of another layout are missing data too;
-        # their messages say what to do.
-        except (MissingDataError, BackboneWeightsError, BenchmarkError) as error:
+        except _MISSING as error:
             return {"missing": str(error)}
 
     def _model(self, cell: Cell, seed: int) -> str:
-        if cell.model == BASELINE:
-            return self.trainings.baseline()
-        return str(self.trainings.model(cell.model, seed))
+        try:
+            if cell.model == BASELINE:
+                return self.trainings.baseline()
+            return str(self.trainings.model(cell.model, seed))
+        except _MISSING:
+            raise
+        except Exception as error:
+            raise TrainingFailedError(f"its training: {type(error).__name__}: {error}") from error
 
     def _benchmark(self, name: str, seed: int) -> Benchmark:
         folder = self.trainings.root.find(name)
@@ -138,7 +162,7 @@ class Measurements:
         report = evaluate_zero_shot(
             self._benchmark(cell.dataset, seed),
             self._model(cell, seed),
-            text_model=self.trainings.text_model_8() if with_text_model else None,
+            text_model=self.trainings.guide(cell.model, seed) if with_text_model else None,
             uncovered="chance",
             progress=self.trainings.progress,
         )
@@ -179,7 +203,8 @@ class Measurements:
         results = self.trainings.text_model_8().parent / "results.json"
         if not results.is_file():
             raise MissingDataError(
-                f"{self.trainings.se30k8()} has no test split: build it of a release of SE30K8"
+                f"{results} is not there: a training writes it where its SE30K8 has a test split, "
+                "as what is built of the release has"
             )
         told = json.loads(results.read_text(encoding="utf-8"))
         return {"metrics": told.pop("metrics"), "told": told}

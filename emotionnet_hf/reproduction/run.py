@@ -57,9 +57,12 @@ def reproduce(
         The Markdown pages, in the order of the tables.
 
     Raises:
+        NotADirectoryError: There is no ``data_root``.
         RecipeError: A recipe or the scale cannot be used, or ``work`` holds something else.
         ReproductionError: Some models failed; the tables of the others are written.
     """
+    if not data_root.is_dir():
+        raise NotADirectoryError(f"There is no folder {data_root}; give the one of the data sets")
     tables = list(tables)
     chosen = [TABLES[name] for name in tables]
     trainings = Trainings(DataRoot(data_root), work, recipes, scale or Scale(), progress)
@@ -102,6 +105,8 @@ def _prepare(trainings: Trainings, seeds: Sequence[int]) -> None:
             make()
         except MissingDataError as error:
             logger.info("%s", error)
+        except Exception:  # tables that do not need it shall be; the others meet it again
+            logger.exception("%s cannot be made", getattr(make, "__name__", "a text model"))
 
 
 def _one_by_one(jobs: Sequence[Job]) -> list[tuple[Job, Exception]]:

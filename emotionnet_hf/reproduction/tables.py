@@ -12,6 +12,7 @@ from emotionnet_hf.reproduction.trainings import (
     EXTRA,
     NEITHER,
     SHARES,
+    TEXT_MODEL_8,
     THIRTY_THOUSAND,
 )
 
@@ -21,9 +22,6 @@ Measure = Literal[
 
 BASELINE = "ResNet-50"
 """The paper's name for a trunk trained on ImageNet alone; `Scale.baseline` says what it is."""
-
-TEXT_MODEL_8 = "TextCNN, 8 classes"
-"""The text model of section 5.3, which has its table too."""
 
 FIGURE = "figure4"
 """The name of Fig. 4."""

@@ -21,9 +21,16 @@ from emotionnet_hf.data.release_sources import open_source
 from emotionnet_hf.evaluation.linear_probe.arguments import PROTOCOLS
 from emotionnet_hf.files import whole_folder, write_json
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.loading.release import find_pickles
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel, build_image_processor
 from emotionnet_hf.models.backbones import load_backbone
-from emotionnet_hf.reproduction.data_root import SE30K8, STOCKEMOTION, DataRoot, MissingDataError
+from emotionnet_hf.reproduction.data_root import (
+    SE30K8,
+    STOCKEMOTION,
+    DataRoot,
+    MissingDataError,
+    how_to_get,
+)
 from emotionnet_hf.training import (
     EmotionNetArguments,
     RecipeError,
@@ -38,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 EMOTIONNET, EXTRA = "EmotionNet", "+ Extra anno"
 NEITHER = "- Embed & Soft"
+TEXT_MODEL_8 = "TextCNN, 8 classes"
+"""The text model of section 5.3, which has its table too."""
+
 EIGHT, THIRTY_THOUSAND = "8 categories", "30K categories"
 SHARES = {f"{percent} % of StockEmotion": percent for percent in (10, 25, 50, 75)}
 
@@ -154,8 +164,13 @@ class Trainings:
     def se30k8(self) -> Path:
         """Return the built SE30K8."""
         source, out = self.root.find(SE30K8), self.work / "se30k8"
-        built = next((folder for folder in (source, out) if is_built(folder)), None)
-        return built or self._build(source, out)
+        if built := next((folder for folder in (source, out) if is_built(folder)), None):
+            return built
+        if not find_pickles(source):
+            raise MissingDataError(
+                f"{source} has no pickle with the annotations of SE30K8: {how_to_get(SE30K8)}"
+            )
+        return self._build(source, out)
 
     def stockemotion(self) -> Path:
         """Return the built StockEmotion, with everything that tables train on."""
@@ -194,7 +209,13 @@ class Trainings:
         return out
 
     def text_model_8(self) -> Path:
-        """Return the TextCNN from keywords to SE30K8's eight classes (section 5.3)."""
+        """Return the TextCNN from keywords to SE30K8's eight classes (section 5.3).
+
+        Raises:
+            MissingDataError: There is no SE30K8.
+        """
+        if trained := self.root.trained(TEXT_MODEL_8, 0):
+            return trained
         out = self.work / "se30k8_textcnn"
         if model := _finished(out):
             # A run may have been killed before its last step, which measures the test split.
@@ -205,6 +226,24 @@ class Trainings:
         return train_textcnn(
             self._recipe(TextCNNArguments, *arguments, data=self.se30k8(), output_dir=out)
         )
+
+    def guide(self, name: str, seed: int) -> Path:
+        """Return the text model that guided an EmotionNet (Table 6).
+
+        Args:
+            name: Of the EmotionNet, a key of `RECIPES`.
+            seed: Of its training.
+
+        Raises:
+            MissingDataError: The EmotionNet was trained elsewhere, and its guide is not given; ours
+                has another space. Or there is no SE30K8.
+        """
+        if (given := self.root.trained(name, seed)) and not self.root.trained(TEXT_MODEL_8, 0):
+            raise MissingDataError(
+                f"{given} was guided by a text model of its own: put that into "
+                f"{self.root.folder / 'models' / TEXT_MODEL_8 / 'model-0'}"
+            )
+        return self.text_model_8()
 
     def text_model(self, seed: int) -> Path:
         """Return the TextCNN from keywords to emotion keywords."""

@@ -124,6 +124,12 @@ def test_bad_values_are_bad_usage(folder, words):
     assert ended.value.code == 2
 
 
+def test_a_list_of_numbers_says_what_it_takes(folder, capsys):
+    with pytest.raises(SystemExit):
+        run(folder, *MODEL, "--seeds", "0,x")
+    assert "'0,x' is not whole numbers with commas between" in capsys.readouterr().err
+
+
 def test_too_many_unreadable_pictures_are_refused_though_they_were_checked(folder, capsys):
     for number in range(8):
         (folder / "awe" / f"{MIKELS.index('awe')}{number}.jpg").write_bytes(b"no picture")

@@ -172,10 +172,10 @@ def test_other_shapes_are_refused(metric, scores, labels):
         metric(np.zeros(scores), np.zeros(labels))
 
 
-@pytest.mark.parametrize("k", [0, -1, 4])
+@pytest.mark.parametrize("k", [0, -1, 4, 1.0])
 @pytest.mark.parametrize("metric", [hit_at_k, recall_at_k])
 def test_k_outside_the_classes_is_refused(metric, k):
-    with pytest.raises(ValueError, match=f"k is {k}; it must be between 1 and the 3 classes"):
+    with pytest.raises(ValueError, match=f"k is {k}; it must be a whole number from 1 to the 3"):
         metric(np.zeros((2, 3)), np.ones((2, 3)), k=k)
 
 

@@ -14,7 +14,7 @@ def test_folders_are_found_whatever_their_case(tmp_path):
 def test_what_is_missing_says_how_to_get_it(tmp_path):
     (tmp_path / "AffectNet").touch()  # a file is no data set
     for name in ("AffectNet", "DeepEmotion", "UnBiasedEmotion", "StockEmotion"):
-        with pytest.raises(MissingDataError, match=f"{name} is missing: .*DATA_ROOT/{name}"):
+        with pytest.raises(MissingDataError, match=f"{name} is missing: .*{tmp_path}/{name}"):
             DataRoot(tmp_path).find(name)
     with pytest.raises(MissingDataError, match="EMOTIC is missing: ask its authors"):
         DataRoot(tmp_path / "nowhere").find("EMOTIC-I")

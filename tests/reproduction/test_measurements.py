@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from emotionnet_hf.reproduction.data_root import DataRoot
-from emotionnet_hf.reproduction.measurements import Measurements
+from emotionnet_hf.reproduction.measurements import Measurements, TrainingFailedError
 from emotionnet_hf.reproduction.tables import BASELINE, TABLES, Cell
 from emotionnet_hf.reproduction.trainings import EMOTIONNET, Scale, Trainings
 
@@ -66,3 +66,36 @@ def test_what_was_missing_is_tried_again(measurements, monkeypatch):
     assert measurements.read(wanted, 0) == {"metrics": {"accuracy": 0.5}}
     files = list((measurements.trainings.work / "cells").iterdir())
     assert [json.loads(path.read_text()) for path in files] == [{"metrics": {"accuracy": 0.5}}]
+
+
+def test_a_cell_that_fails_stops_none_of_the_others(measurements, monkeypatch):
+    def probe(self, wanted, seed):
+        if wanted.dataset == "DeepEmotion":
+            raise ValueError("5 of 9 pictures cannot be opened")
+        return {"metrics": {"accuracy": 0.5}}
+
+    monkeypatch.setattr(Measurements, "_linear_probe", probe)
+    cells = [cell(), cell(dataset="UnBiasedEmotion")]
+    with pytest.raises(ValueError, match="5 of 9 pictures"):
+        measurements.measure(cells, 0)
+    assert measurements.read(cells[0], 0) == {
+        "missing": "EmotionNet failed: 5 of 9 pictures cannot be opened"
+    }
+    assert measurements.read(cells[1], 0) == {"metrics": {"accuracy": 0.5}}
+
+
+def test_a_training_that_fails_is_not_begun_for_each_cell(measurements, monkeypatch):
+    begun = []
+
+    def train(self, name, seed):
+        begun.append(name)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Trainings, "model", train)
+    monkeypatch.setattr(Measurements, "_linear_probe", Measurements._model)
+    cells = [cell(), cell(dataset="UnBiasedEmotion")]
+    with pytest.raises(TrainingFailedError):
+        measurements.measure(cells, 0)
+    assert begun == [EMOTIONNET]
+    reason = "EmotionNet failed: its training: RuntimeError: out of memory"
+    assert [measurements.read(c, 0)["missing"] for c in cells] == [reason] * 2

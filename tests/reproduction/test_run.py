@@ -33,17 +33,20 @@ textcnn: &text
   {epochs: 1, batch_size: 16, embedding_dim: 8, hidden_size: 8, word_vector_epochs: 1}
 se30k8_textcnn: *text
 """
+RECIPES = REPOSITORY / "scripts" / "recipes"
 TABLES = ("table2", "table6", "figure4", "section5.1", "section5.3")
 
 
 def test_without_any_data_every_row_says_what_to_get(tmp_path):
-    pages = reproduce(
-        TABLES, tmp_path / "nothing", tmp_path / "work", tmp_path / "out", recipes=Path(".")
-    )
+    root = tmp_path / "nothing"
+    with pytest.raises(NotADirectoryError, match=r"There is no folder .*nothing"):
+        reproduce(TABLES, root, tmp_path / "work", tmp_path / "out", recipes=Path("."))
+    root.mkdir()
+    pages = reproduce(TABLES, root, tmp_path / "work", tmp_path / "out", recipes=Path("."))
     assert [page.stem for page in pages] == list(TABLES)
     text = "".join(page.read_text() for page in pages)
     for name in ("StockEmotion", "DeepEmotion", "UnBiasedEmotion", "AffectNet", "EMOTIC", "SE30K8"):
-        assert f"put it into DATA_ROOT/{name}" in text
+        assert f"put it into {root / name}" in text
 
 
 def test_a_model_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
@@ -55,7 +58,7 @@ def test_a_model_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
         measured.append((cells[0].model, seed))
 
     monkeypatch.setattr("emotionnet_hf.reproduction.measurements.Measurements.measure", measure)
-    where = (tmp_path / "nothing", tmp_path / "work", tmp_path / "out")
+    where = (tmp_path, tmp_path / "work", tmp_path / "out")
     with pytest.raises(ReproductionError, match=r"1 of 5 models failed, 'EmotionNet' with seed 0"):
         reproduce(("figure4", "section5.3"), *where, recipes=Path("."), seeds=(0, 1, 2))
     assert sorted(measured) == [
@@ -64,9 +67,19 @@ def test_a_model_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "figure4.md").is_file()
 
 
+def test_what_several_models_share_may_fail(tmp_path):
+    (tmp_path / "StockEmotion").mkdir()
+    where = (tmp_path, tmp_path / "work", tmp_path / "out")
+    with pytest.raises(ReproductionError, match=r"2 of 3 models failed"):
+        reproduce(("section5.1", "section5.3"), *where, recipes=RECIPES, seeds=(0, 1))
+    pages = [(tmp_path / "out" / f"section5.{n}.md").read_text() for n in (1, 3)]
+    assert "EmotionNet failed: " in pages[0] and "StockEmotion has none of metadata" in pages[0]
+    assert "SE30K8 is missing" in pages[1]
+
+
 @pytest.mark.slow
 def test_processes_take_their_work_and_one_that_fails_does_not_stop_the_others(tmp_path):
-    where = (tmp_path / "nothing", tmp_path / "work", tmp_path / "out")
+    where = (tmp_path, tmp_path / "work", tmp_path / "out")
     # Where the cell of one model should be written stands a folder.
     (tmp_path / "work" / "cells" / "EmotionNet-0-StockEmotion-tagging.json").mkdir(parents=True)
     with pytest.raises(ReproductionError, match=r"1 of 2 models failed, 'EmotionNet'"):

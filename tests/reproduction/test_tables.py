@@ -1,6 +1,6 @@
 from emotionnet_hf.evaluation.paper_tables import known_numbers
-from emotionnet_hf.reproduction.tables import BASELINE, TABLES, TEXT_MODEL_8
-from emotionnet_hf.reproduction.trainings import RECIPES
+from emotionnet_hf.reproduction.tables import BASELINE, TABLES
+from emotionnet_hf.reproduction.trainings import RECIPES, TEXT_MODEL_8
 
 
 def test_every_number_of_the_paper_has_a_cell():

@@ -12,7 +12,14 @@ from emotionnet_hf.data.sample import generate_sample
 from emotionnet_hf.models import EmotionNetModel
 from emotionnet_hf.models.encoders import open_encoder
 from emotionnet_hf.reproduction.data_root import DataRoot, MissingDataError
-from emotionnet_hf.reproduction.trainings import EMOTIONNET, EXTRA, RECIPES, Scale, Trainings
+from emotionnet_hf.reproduction.trainings import (
+    EMOTIONNET,
+    EXTRA,
+    RECIPES,
+    TEXT_MODEL_8,
+    Scale,
+    Trainings,
+)
 from emotionnet_hf.training import EmotionNetArguments, RecipeError, TextCNNArguments
 
 FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "recipes"
@@ -99,6 +106,27 @@ def test_a_model_trained_elsewhere_is_taken(trainings, checkpoint):
     folder.mkdir(parents=True)
     (folder / "model-3").symlink_to(checkpoint)
     assert trainings.model(EMOTIONNET, 3) == folder / "model-3"
+
+
+def test_the_guide_of_a_model_trained_elsewhere_must_be_given(trainings, checkpoint):
+    models = trainings.root.folder / "models"
+    (models / EXTRA).mkdir(parents=True)
+    (models / EXTRA / "model-0").symlink_to(checkpoint)
+    with pytest.raises(
+        MissingDataError, match=r"guided by a text model .*TextCNN, 8 classes/model"
+    ):
+        trainings.guide(EXTRA, 0)
+    with pytest.raises(MissingDataError, match="SE30K8 is missing"):
+        trainings.guide(EXTRA, 1)  # trained here, so its guide is ours
+    (models / TEXT_MODEL_8).mkdir()
+    (models / TEXT_MODEL_8 / "model-0").symlink_to(checkpoint)
+    assert trainings.guide(EXTRA, 0) == models / TEXT_MODEL_8 / "model-0"
+
+
+def test_a_folder_that_is_no_release_of_se30k8_says_what_to_get(trainings):
+    (trainings.root.folder / "SE30K8").mkdir()
+    with pytest.raises(MissingDataError, match="no pickle with the annotations of SE30K8: ask"):
+        trainings.se30k8()
 
 
 def test_the_untrained_trunk_has_the_recipes_preprocessing_and_stays(trainings):

@@ -144,6 +144,9 @@ def _image_embedding(config: Any, arguments: ZeroShotArguments, size: int) -> st
     if not arguments.uses_text_model:
         return "image_embeds"
     sizes = {"auxiliary_embeds": config.auxiliary_dim, "image_embeds": config.projection_dim}
+    # No head learns where single keywords lie in the text model; the published code takes W f_v(x).
+    if arguments.representation == "keywords":
+        del sizes["auxiliary_embeds"]
     fitting = [name for name, its_size in sizes.items() if its_size == size]
     if not fitting:
         raise ZeroShotError(

@@ -93,6 +93,8 @@ VARIANTS = [
     (None, {"auxiliary_dim": 6, "projection_dim": 5}, "auxiliary_embeds", "pooler_output"),
     ("category", {}, "image_embeds", "pooler_output"),
     ("keywords", {}, "image_embeds", "last_hidden_state"),
+    # As wide as the text model's features, which this head was trained towards; keywords are not.
+    ("keywords", {"auxiliary_dim": 6}, "image_embeds", "last_hidden_state"),
     ("logits", {"auxiliary_dim": 8}, "auxiliary_embeds", "logits"),
 ]
 
