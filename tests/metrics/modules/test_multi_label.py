@@ -141,9 +141,7 @@ def test_a_bad_example_is_refused_as_it_is_added():
 def test_k_out_of_range_is_refused_and_the_module_can_be_used_again(case):
     scores, labels = case
     module = HitAtK()
-    with pytest.raises(
-        ValueError, match="k is 7; it must be a whole number from 1 to the 6"
-    ):
+    with pytest.raises(ValueError, match="k is 7; it must be a whole number from 1 to the 6"):
         module.compute(predictions=scores, references=labels, k=7)
     again = module.compute(predictions=scores, references=labels, k=6)
     assert again == {"hit_at_6": 1}
