@@ -6,7 +6,6 @@ The paper trains on about 280 K faces and tests on the 3,500 of the official val
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Set
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from datasets.utils import tqdm  # which `disable_progress_bars` hides
 from pyarrow import csv as arrow_csv
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
+from emotionnet_hf.data.benchmarks.dropped import NO_PICTURE, Dropped
 from emotionnet_hf.data.benchmarks.listing import check_folder, found_in, pictures_below
 from emotionnet_hf.data.benchmarks.rows import Rows, single_label_benchmark
 from emotionnet_hf.data.benchmarks.splits import HOW, TEST_SHARE, draw
@@ -65,14 +65,16 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
         BenchmarkError: A list has other columns, or pictures are missing.
     """
     folder = check_folder(Path(folder), NAME, _ORIGIN)
-    dropped: Counter[str] = Counter()
+    dropped = Dropped()
     how = HOW.format(seed=seed)
     notes = ["Test is the official validation part, as in the paper."]
     if lists := _lists(folder):
         layout, parts = LAYOUTS[0], _listed_rows(folder, lists, dropped)
     elif all(_has_set(folder / name) for name in _SETS.values()):
         layout = LAYOUTS[1]
-        parts = {split: _set_rows(folder, f"{name}/", dropped) for split, name in _SETS.items()}
+        parts = {
+            split: _set_rows(folder, f"{name}/", dropped, split) for split, name in _SETS.items()
+        }
     elif _has_set(folder):
         layout, rows = LAYOUTS[2], _set_rows(folder, "", dropped)
         parts = dict(zip(_SETS, draw(rows, TEST_SHARE, most=_MOST, seed=seed), strict=True))
@@ -90,6 +92,7 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
         layout=layout,
         dropped=dropped,
         notes=notes,
+        validation_drawn=True,
     )
 
 
@@ -113,19 +116,19 @@ def _lists(folder: Path) -> dict[str, Path]:
     return {}
 
 
-def _listed_rows(folder: Path, lists: Mapping[str, Path], dropped: Counter[str]) -> dict[str, Rows]:
+def _listed_rows(folder: Path, lists: Mapping[str, Path], dropped: Dropped) -> dict[str, Rows]:
     images = "Manually_Annotated_Images"
     start = images if (folder / images).is_dir() else ""
     pictures = set(pictures_below(folder, start))
     seen: set[str] = set()
     return {
-        split: _faces(_read_list(path, dropped), start, pictures, seen, dropped)
+        split: _faces(_read_list(path, dropped), split, start, pictures, seen, dropped)
         for split, path in lists.items()
     }
 
 
 def _faces(
-    table: pa.Table, start: str, pictures: Set[str], seen: set[str], dropped: Counter[str]
+    table: pa.Table, split: str, start: str, pictures: Set[str], seen: set[str], dropped: Dropped
 ) -> Rows:
     """Rows of a list that can be used; `seen` are those of the lists before, and grows."""
     names = [_picture(start, name) for name in table["subDirectory_filePath"].to_pylist()]
@@ -133,24 +136,23 @@ def _faces(
     boxes = _boxes(table)
     good: list[int] = []
     for place, has_box in enumerate(np.isfinite(boxes).all(axis=1).tolist()):
-        fault = _fault(names[place], labels[place], has_box, pictures)
-        if fault is None and names[place] in seen:
-            fault = "listed twice"
-        if fault is None:
+        if fault := _fault(labels[place], has_box):
+            dropped.add(fault)
+        elif names[place] not in pictures:
+            dropped.add(NO_PICTURE, names[place], lost_from=split)
+        elif names[place] in seen:
+            dropped.add("listed twice")
+        else:
             seen.add(names[place])
             good.append(place)
-        else:
-            dropped[fault] += 1
     chosen = np.array([labels[place] for place in good], np.int64)
     return Rows([names[place] for place in good], chosen, boxes=boxes[good])
 
 
-def _fault(name: str, label: int | str, has_box: bool, pictures: Set[str]) -> str | None:
+def _fault(label: int | str, has_box: bool) -> str | None:
     if isinstance(label, str):
         return label
-    if not has_box:
-        return "no face box"
-    return None if name in pictures else "no picture on disk"
+    return None if has_box else "no face box"
 
 
 def _picture(start: str, name: str) -> str:
@@ -165,7 +167,7 @@ def _boxes(table: pa.Table) -> np.ndarray:
     return np.concatenate([corner, corner + size], axis=1, dtype=np.float32)
 
 
-def _read_list(path: Path, dropped: Counter[str]) -> pa.Table:
+def _read_list(path: Path, dropped: Dropped) -> pa.Table:
     """Columns `_USED` of a list as text; the landmarks, nine tenths of it, are passed over."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         first = [name.strip(' "\r\n') for name in file.readline().split(",")]
@@ -193,8 +195,8 @@ def _read_list(path: Path, dropped: Counter[str]) -> pa.Table:
         )
     except pa.ArrowInvalid as error:
         raise BenchmarkError(f"{path} cannot be read: {error}; get it again") from error
-    if unreadable:
-        dropped["unreadable line"] += len(unreadable)
+    for line in unreadable:
+        dropped.add("unreadable line", line)
     return table
 
 
@@ -216,8 +218,8 @@ def _has_set(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "annotations").is_dir()
 
 
-def _set_rows(folder: Path, start: str, dropped: Counter[str]) -> Rows:
-    """Rows of images/N.jpg with the expression in annotations/N_exp.npy."""
+def _set_rows(folder: Path, start: str, dropped: Dropped, split: str | None = None) -> Rows:
+    """Rows of images/N.jpg with the expression in annotations/N_exp.npy; of a published split."""
     pictures = pictures_below(folder, f"{start}images")
     known: dict[bytes, int | str] = {}
     paths: list[str] = []
@@ -226,14 +228,14 @@ def _set_rows(folder: Path, start: str, dropped: Counter[str]) -> Rows:
         name = f"{PurePosixPath(path).stem}_exp.npy"
         label = _stored_label(folder / f"{start}annotations" / name, known)
         if isinstance(label, str):
-            dropped[label] += 1
+            dropped.add(label)
         else:
             paths.append(path)
             labels.append(label)
     stems = {PurePosixPath(path).stem for path in pictures}
-    annotated = (folder / f"{start}annotations").glob("*_exp.npy")
-    if lonely := sum(path.name.removesuffix("_exp.npy") not in stems for path in annotated):
-        dropped["no picture on disk"] += lonely
+    for path in sorted((folder / f"{start}annotations").glob("*_exp.npy")):
+        if (stem := path.name.removesuffix("_exp.npy")) not in stems:
+            dropped.add(NO_PICTURE, f"{start}images/{stem}.jpg", lost_from=split)
     return Rows(paths, np.array(labels, np.int64))
 
 

@@ -54,6 +54,9 @@ class Benchmark:
         layout: The layout that it was read from, as in the error of one that is not known.
         dropped: Rows that are not used, by reason.
         notes: How splits and targets were made, a sentence each.
+        absent: By split that the benchmark publishes, the pictures that its rows name and that
+            are not on disk, one a row. Its test set without them is another test set.
+        validation_drawn: Whether we drew validation from the paper's training part.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Benchmark:
     layout: str
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    validation_drawn: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -73,6 +78,14 @@ class Benchmark:
     def metric(self) -> str:
         """What the paper reports: ``accuracy`` or ``mean_average_precision`` (over classes)."""
         return "accuracy" if self.task == "single-label" else "mean_average_precision"
+
+    def absent_share(self, split: str) -> float:
+        """Share of the rows of a published split whose picture is not on disk."""
+        absent = len(self.absent.get(split, ()))
+        here = len(self.splits[split])
+        if split == "train" and self.validation_drawn:
+            here += len(self.splits["validation"])
+        return absent / max(absent + here, 1)
 
     def with_splits(self, splits: Mapping[str, Dataset], **changes: Any) -> Benchmark:
         """Return the benchmark with other rows, and other fields where asked."""

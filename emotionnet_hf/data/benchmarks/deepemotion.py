@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
+from emotionnet_hf.data.benchmarks.dropped import NO_PICTURE, Dropped
 from emotionnet_hf.data.benchmarks.listing import (
     check_folder,
     files,
@@ -25,6 +27,7 @@ from emotionnet_hf.data.benchmarks.listing import (
 from emotionnet_hf.data.benchmarks.rows import (
     Rows,
     class_rows,
+    drop_outside,
     has_class_folders,
     single_label_benchmark,
 )
@@ -69,25 +72,28 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
     Raises:
         BenchmarkNotFoundError: There is no such folder.
         LayoutError: It is in no known layout.
-        BenchmarkError: A folder is not named as a class, or pictures are missing.
+        BenchmarkError: A folder is not named as a class, CSV files hold no votes, or pictures are
+            missing.
     """
     folder = check_folder(Path(folder), NAME, _ORIGIN)
-    dropped: Counter[str] = Counter()
+    dropped = Dropped()
     own = _split_folders(folder)
-    lists = _lists(folder)
     if {"train", "test"} <= set(own):
         layout = LAYOUTS[0]
         parts = {split: class_rows(folder, MIKELS, name) for split, name in own.items()}
+        drop_outside(folder, parts.values(), dropped)
         notes = ["Train and test are the folder's own."]
-    elif lists or has_class_folders(folder, MIKELS):
+    elif (lists := _lists(folder)) or has_class_folders(folder, MIKELS):
         layout = LAYOUTS[1] if lists else LAYOUTS[2]
         rows = _voted_rows(folder, lists, dropped) if lists else class_rows(folder, MIKELS)
+        if not lists:
+            drop_outside(folder, [rows], dropped)
         test, train = draw(rows, TEST_SHARE, seed=seed)
         parts = {"train": train, "test": test}
         notes = [f"Test is 20 %, {HOW.format(seed=seed)}: the authors' lists are not released."]
     else:
         raise LayoutError(NAME, folder, LAYOUTS, found_in(folder))
-    if "validation" not in parts:
+    if validation_drawn := "validation" not in parts:
         parts["validation"], parts["train"] = draw(parts["train"], VALIDATION_SHARE, seed=seed)
         notes.append(f"Validation is 10 % of train, {HOW.format(seed=seed)}.")
     return single_label_benchmark(
@@ -99,6 +105,7 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
         layout=layout,
         dropped=dropped,
         notes=notes,
+        validation_drawn=validation_drawn,
     )
 
 
@@ -118,27 +125,54 @@ def _split_folders(folder: Path) -> dict[str, str]:
 
 
 def _lists(folder: Path) -> list[Path]:
-    """CSV files with votes, if the first line of one of them is a vote."""
+    """CSV files, where one of them begins with votes; others beside it have unreadable lines.
+
+    Where none does, they are refused: passed over, they would drop nothing, and nobody would know.
+    """
     paths = [
         path
         for place in (folder, folder / "agg")
         for path in files(place, lambda name: name.endswith(".csv"))
     ]
-    first = (next((fields for _, fields in _lines(path)), None) for path in paths)
-    return paths if any(fields and _vote(fields) for fields in first) else []
+    # One bad line at the start does not make it another file.
+    if paths and not any(_vote(line) for path in paths for line in islice(_lines(path), 2)):
+        with paths[0].open("rb") as file:
+            first = file.readline(200).decode("utf-8-sig", "replace").strip()
+        raise BenchmarkError(
+            f"{paths[0]} has no votes: it begins with {first!r:.120}, and not with a line "
+            "EMOTION,URL,DISAGREE,AGREE (commas, whole numbers, UTF-8), under a header or without. "
+            "Bring it into this form, or move the CSV files away to read folders of classes"
+        )
+    return paths
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str] | None]]:
-    """Lines of a CSV file that are not empty, and not its header; None for what is no CSV."""
+def _lines(path: Path) -> Iterator[list[str] | None]:
+    """Lines of a CSV file that are not empty, and not its header; None for what is no CSV.
+
+    A header has any names: it is no vote for an emotion, and the line under it is.
+    """
+    lines = _with_header(path)
+    first = list(islice(lines, 2))
+    if len(first) == 2 and _is_header(first[0]) and _vote(first[1]):
+        del first[0]
+    yield from chain(first, lines)
+
+
+def _is_header(fields: list[str] | None) -> bool:
+    return fields is not None and fields[0].lower() not in MIKELS and not _vote(fields)
+
+
+def _with_header(path: Path) -> Iterator[list[str] | None]:
+    """Lines as in `_lines`, with a header of other names than ours."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        for number, line in enumerate(file, 1):
+        for line in file:
             try:
                 fields = [field.strip() for field in next(csv.reader([line]), [])]
             except csv.Error:
-                yield number, None
+                yield None
                 continue
             if any(fields) and [field.lower() for field in fields] != _HEADER:
-                yield number, fields
+                yield fields
 
 
 def _vote(fields: list[str] | None) -> tuple[str, str, int, int] | None:
@@ -151,22 +185,22 @@ def _vote(fields: list[str] | None) -> tuple[str, str, int, int] | None:
     return emotion.lower(), url, int(votes[0]), int(votes[1])
 
 
-def _voted_rows(folder: Path, lists: list[Path], dropped: Counter[str]) -> Rows:
+def _voted_rows(folder: Path, lists: list[Path], dropped: Dropped) -> Rows:
     """Rows that the voters agreed to, with the pictures on disk."""
     pictures = _by_name(folder)
     found: dict[tuple[str, str], None] = {}
     for path in lists:
-        for _, fields in _lines(path):
+        for fields in _lines(path):
             row = _voted_row(fields, pictures)
             if isinstance(row, str):
-                dropped[row] += 1
+                dropped.add(row, ",".join(fields or ()))
             elif row in found:
-                dropped["listed twice"] += 1
+                dropped.add("listed twice")
             else:
                 found[row] = None
     if not found:
         raise BenchmarkError(
-            f"the CSV files of {folder} give no row that can be used ({dict(dropped)}); name the "
+            f"the CSV files of {folder} give no row that can be used ({dropped.told()}); name the "
             "pictures as in their URLs, or move the CSV files away to read folders of classes"
         )
     # A picture that was agreed to under two emotions is two rows of one group.
@@ -191,7 +225,7 @@ def _voted_row(fields: list[str] | None, pictures: dict[str, list[str]]) -> tupl
     paths = [p for p in paths if emotion in p.lower().split("/")[:-1]] or paths
     if len(paths) > 1:
         return "several pictures of that name"
-    return (paths[0], emotion) if paths else "no picture on disk"
+    return (paths[0], emotion) if paths else NO_PICTURE
 
 
 def _path(url: str) -> str:

@@ -56,6 +56,7 @@ class Description:
                 for name, s in self.splits.items()
             },
             "dropped": dict(benchmark.dropped),
+            "absent": {split: len(pictures) for split, pictures in benchmark.absent.items()},
             "notes": list(benchmark.notes),
             "near_duplicates": None if report is None else report.as_dict(),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
+from emotionnet_hf.data.benchmarks.dropped import NO_PICTURE, Dropped
 from emotionnet_hf.data.benchmarks.listing import (
     check_folder,
     found_in,
@@ -65,9 +65,9 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
         raise LayoutError(NAME, folder, LAYOUTS, found_in(folder))
     lists = {split: _rows_of(folder / name) for split, name in _LISTS.items()}
     pictures = set(pictures_below(folder))
-    dropped: Counter[str] = Counter()
+    dropped = Dropped()
     seen: set[str] = set()
-    parts = {split: _good(rows, pictures, seen, dropped) for split, rows in lists.items()}
+    parts = {split: _good(rows, split, pictures, seen, dropped) for split, rows in lists.items()}
     older = any(isinstance(row, list) and len(row) > 3 for row in lists["train"])
     return single_label_benchmark(
         NAME,
@@ -91,15 +91,19 @@ def _rows_of(path: Path) -> list[Any]:
     return rows
 
 
-def _good(rows: list[Any], pictures: Set[str], seen: set[str], dropped: Counter[str]) -> Rows:
+def _good(
+    rows: list[Any], split: str, pictures: Set[str], seen: set[str], dropped: Dropped
+) -> Rows:
     paths: list[str] = []
     labels: list[int] = []
     for row in rows:
-        found = _row(row, pictures)
+        found = _row(row)
         if isinstance(found, str):
-            dropped[found] += 1
+            dropped.add(found)
+        elif found[0] not in pictures:
+            dropped.add(NO_PICTURE, found[0], lost_from=split)
         elif found[0] in seen:
-            dropped["listed twice"] += 1
+            dropped.add("listed twice")
         else:
             seen.add(found[0])
             paths.append(found[0])
@@ -107,7 +111,7 @@ def _good(rows: list[Any], pictures: Set[str], seen: set[str], dropped: Counter[
     return Rows(paths, np.array(labels, np.int64))
 
 
-def _row(row: Any, pictures: Set[str]) -> tuple[str, int] | str:
+def _row(row: Any) -> tuple[str, int] | str:
     """Picture and class of a row, or why it is not used."""
     if not isinstance(row, list) or not row or not all(isinstance(v, str | int) for v in row):
         return "row of the wrong shape"
@@ -118,5 +122,4 @@ def _row(row: Any, pictures: Set[str]) -> tuple[str, int] | str:
         return "row without a picture"
     if emotion.lower() not in CLASSES:
         return f"unknown class: {emotion:.40}"
-    path = path.replace("\\", "/").removeprefix("./")
-    return (path, CLASSES.index(emotion.lower())) if path in pictures else "no picture on disk"
+    return path.replace("\\", "/").removeprefix("./"), CLASSES.index(emotion.lower())

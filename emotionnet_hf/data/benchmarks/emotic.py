@@ -23,6 +23,7 @@ from emotionnet_hf.data.benchmarks.benchmark import (
     LayoutError,
     benchmark_features,
 )
+from emotionnet_hf.data.benchmarks.dropped import Dropped
 from emotionnet_hf.data.benchmarks.emotic_arrays import array_fault, encoded_dataset
 from emotionnet_hf.data.benchmarks.emotic_people import (
     CATEGORIES,
@@ -80,19 +81,22 @@ def _read(folder: Path, name: str) -> Benchmark:
     annotations, root = _annotations(folder, name)
     features = benchmark_features(CATEGORIES)
     seen: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
+    dropped = Dropped()
     splits, arrays = {}, 0
     for split, people in annotations.people.items():
         rows = []
         for person in people:
             seen[person.picture] += 1
+            if fault := _fault(person):
+                dropped.add(fault)
+                continue
             row = _row(person, seen[person.picture], root, body=name == NAME_BODY)
-            if isinstance(row, str):
-                dropped[row] += 1
-            else:
+            if isinstance(row, dict):
                 rows.append(row)
+            else:
+                dropped.add(*row, lost_from=split)
         if not rows:
-            raise BenchmarkError(f"{folder}: no person of {split} can be used: {dict(dropped)}")
+            raise BenchmarkError(f"{folder}: no person of {split} can be used: {dropped.told()}")
         arrays += sum(isinstance(row["image"], ArrayPlace) for row in rows)
         splits[split] = _dataset(rows, features, split)
     notes = (*_NOTES, *annotations.notes)
@@ -100,10 +104,11 @@ def _read(folder: Path, name: str) -> Benchmark:
         name=name,
         task="multi-label",
         splits=DatasetDict(splits),
-        release=_release(annotations.images, seen.total()),
+        release=_release(annotations.images, seen.total(), sum(map(len, dropped.absent.values()))),
         layout=annotations.layout,
-        dropped=dict(dropped),
+        dropped=dict(dropped.counts),
         notes=(*notes, _ARRAYS_NOTE.format(count=arrays)) if arrays else notes,
+        absent=dict(dropped.absent),
     )
 
 
@@ -140,21 +145,19 @@ def _image_root(folder: Path, annotations: Annotations) -> Path | None:
     return next(whole, None)
 
 
-def _row(person: Person, number: int, root: Path | None, *, body: bool) -> dict[str, Any] | str:
-    """The row of a person, or the reason why there is none."""
-    if fault := _box_fault(person):
-        return fault
-    if not any(person.counts):
-        return "no category"
+def _row(
+    person: Person, number: int, root: Path | None, *, body: bool
+) -> dict[str, Any] | tuple[str, str]:
+    """The row of a person, or what is wrong with the picture and which one it is."""
     path = root and root / person.picture
     array = person.body if body else person.whole
     image: Any
     if path and path.is_file():
         image, box = {"bytes": None, "path": str(path)}, person.box if body else None
     elif array is None:
-        return "the picture is not there"
+        return "the picture is not there", str(path or person.picture)
     elif fault := array_fault(array):
-        return fault
+        return fault, str(array.file)
     else:
         image, box = array, None
     counts = np.array(person.counts)
@@ -169,7 +172,8 @@ def _row(person: Person, number: int, root: Path | None, *, body: bool) -> dict[
     }
 
 
-def _box_fault(person: Person) -> str | None:
+def _fault(person: Person) -> str | None:
+    """What is wrong with the annotation of a person."""
     if len(person.box) != 4 or not np.isfinite(person.box).all():
         return "the body box is not four numbers"
     # Rounded like the crop itself.
@@ -179,7 +183,7 @@ def _box_fault(person: Person) -> str | None:
     width, height = person.size or (float("inf"), float("inf"))
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
         return "the body box lies outside of the picture"
-    return None
+    return None if any(person.counts) else "no category"
 
 
 def _dataset(rows: list[dict[str, Any]], features: Features, split: str) -> Dataset:
@@ -188,7 +192,9 @@ def _dataset(rows: list[dict[str, Any]], features: Features, split: str) -> Data
     return Dataset.from_list(rows, features=features, split=NamedSplit(split))
 
 
-def _release(images: int, people: int) -> str:
+def _release(images: int, people: int, absent: int) -> str:
+    """The release by what it annotates, and of how many people the picture is missing here."""
     counts = f"{images:,} images, {people:,} people"
-    year = _RELEASES.get((images, people))
-    return f"{year} ({counts})" if year else f"unknown ({counts})"
+    if absent:
+        counts += f"; the pictures of {absent:,} people are missing here"
+    return f"{_RELEASES.get((images, people), 'unknown')} ({counts})"

@@ -68,9 +68,10 @@ def files(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones and ``__MACOSX``."""
+    """Names of the folders in a folder, sorted, without what `pictures_below` passes over."""
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not _is_junk(e.name))
+        names = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in names if _is_walked(os.path.join(folder, name)))
 
 
 def pictures_below(folder: Path, start: str = "") -> list[str]:
@@ -82,7 +83,8 @@ def pictures_below(folder: Path, start: str = "") -> list[str]:
 
     Returns:
         Paths seen from `folder`, with ``/`` between their parts, sorted. What is no picture by
-        its ending, and what is hidden, is not among them.
+        its ending, what is hidden, and what lies behind a link to a folder above the link, is not
+        among them.
 
     Raises:
         BenchmarkError: A name is not Unicode, which no data set can hold.
@@ -90,12 +92,25 @@ def pictures_below(folder: Path, start: str = "") -> list[str]:
     top = os.path.join(folder, start) if start else str(folder)
     found: list[str] = []
     for place, folders, names in os.walk(top, onerror=_fail, followlinks=True):
-        folders[:] = [name for name in folders if not _is_junk(name)]
+        folders[:] = [name for name in folders if _is_walked(os.path.join(place, name))]
         relative = os.path.relpath(place, folder).replace(os.sep, "/")
         prefix = "" if relative == "." else f"{relative}/"
         found.extend(prefix + name for name in names if is_picture(name) and not _is_junk(name))
     _check_unicode(found)
     return sorted(found)
+
+
+def _is_walked(folder: str) -> bool:
+    return not _is_junk(os.path.basename(folder)) and not _leads_back(folder)
+
+
+def _leads_back(folder: str) -> bool:
+    """Tell a link to a folder that it lies in, behind which each picture would come again."""
+    if not os.path.islink(folder):
+        return False
+    target = os.path.realpath(folder)
+    places = Path(os.path.abspath(folder)).parents
+    return any(Path(os.path.realpath(place)).is_relative_to(target) for place in places)
 
 
 def _is_junk(name: str) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from emotionnet_hf.data.benchmarks.benchmark import (
     BenchmarkError,
     benchmark_features,
 )
+from emotionnet_hf.data.benchmarks.dropped import OUTSIDE, Dropped
 from emotionnet_hf.data.benchmarks.listing import pictures_below, subfolders
-from emotionnet_hf.data.plan import told
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,20 @@ def class_rows(folder: Path, classes: Sequence[str], start: str = "") -> Rows:
     return Rows(paths, np.array(labels, np.int64))
 
 
+def drop_outside(folder: Path, parts: Iterable[Rows], dropped: Dropped) -> None:
+    """Count the pictures that no class folder holds: nobody sees otherwise that they are not used.
+
+    Args:
+        folder: Of the benchmark.
+        parts: The rows of its class folders.
+        dropped: Is added to.
+    """
+    used = {path for rows in parts for path in rows.paths}
+    for path in pictures_below(folder):
+        if path not in used:
+            dropped.add(OUTSIDE, path)
+
+
 def has_class_folders(place: Path, classes: Sequence[str]) -> bool:
     """Tell whether a folder holds a folder with the name of a class."""
     return place.is_dir() and any(name.lower() in classes for name in subfolders(place))
@@ -156,8 +169,9 @@ def single_label_benchmark(
     *,
     release: str,
     layout: str,
-    dropped: Counter[str],
+    dropped: Dropped,
     notes: Sequence[str],
+    validation_drawn: bool = False,
 ) -> Benchmark:
     """Make a benchmark of rows.
 
@@ -168,8 +182,9 @@ def single_label_benchmark(
         parts: The rows of each split.
         release: See `Benchmark`; the number of rows is added.
         layout: See `Benchmark`.
-        dropped: See `Benchmark`.
+        dropped: Rows that are not used.
         notes: See `Benchmark`.
+        validation_drawn: See `Benchmark`.
 
     Returns:
         The benchmark.
@@ -184,8 +199,10 @@ def single_label_benchmark(
         splits=DatasetDict({split: parts[split].dataset(folder, classes) for split in SPLITS}),
         release=f"{release}; {sum(map(len, parts.values())):,} pictures here",
         layout=layout,
-        dropped=dict(sorted(dropped.items())),
+        dropped=dict(sorted(dropped.counts.items())),
         notes=tuple(notes),
+        absent=dict(dropped.absent),
+        validation_drawn=validation_drawn,
     )
 
 
@@ -193,7 +210,7 @@ def check_parts(
     folder: Path,
     classes: Sequence[str],
     labels: Mapping[str, np.ndarray],
-    dropped: Counter[str],
+    dropped: Dropped,
 ) -> None:
     """Refuse a benchmark that nothing can be trained or measured on.
 
@@ -201,7 +218,7 @@ def check_parts(
         folder: Of the benchmark.
         classes: Names of its classes.
         labels: Class ids of each split, int64, (N,).
-        dropped: Rows that are not used, by reason.
+        dropped: Rows that are not used.
 
     Raises:
         BenchmarkError: A split has no row, or training has none of a class: a download that was
@@ -214,5 +231,5 @@ def check_parts(
         sizes = ", ".join(f"{split} {len(labels[split]):,}" for split in SPLITS)
         problem = f"no picture for {' and '.join(empty)} ({sizes})"
     if problem:
-        why = f" Left out: {told(dropped)}." if dropped else ""
+        why = f" Left out: {dropped.told()}." if dropped.counts else ""
         raise BenchmarkError(f"{folder} gives {problem}; look whether all pictures are there.{why}")

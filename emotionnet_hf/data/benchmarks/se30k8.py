@@ -17,6 +17,7 @@ from emotionnet_hf.data.benchmarks.benchmark import (
     LayoutError,
     benchmark_features,
 )
+from emotionnet_hf.data.benchmarks.dropped import Dropped
 from emotionnet_hf.data.benchmarks.listing import check_folder, found_in
 from emotionnet_hf.data.benchmarks.rows import (
     Rows,
@@ -82,14 +83,14 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
 
 def _released(source: SE30K8Source) -> Benchmark:
     found: dict[str, list[Record]] = {split: [] for split in SPLITS}
-    dropped: Counter[str] = Counter()
+    dropped = Dropped()
     for row in source:
         if not isinstance(row, Record):
-            dropped[reason_kind(row.reason)] += 1
+            dropped.add(reason_kind(row.reason), row.file_name)
         elif row.split in found:
             found[row.split].append(row)
         else:
-            dropped[_NO_MAJORITY] += 1
+            dropped.add(_NO_MAJORITY)
     folder = source.folder
     return single_label_benchmark(
         NAME,
@@ -120,9 +121,9 @@ def _built(built: BuiltFolder) -> Benchmark:
     splits = {split: _dataset(loaded[split]) for split in SPLITS if split in loaded}
     labels = {split: np.asarray(data["label"][:], np.int64) for split, data in splits.items()}
     labels = {split: labels.get(split, np.zeros(0, np.int64)) for split in SPLITS}
-    dropped = _quarantined(built.folder)
+    dropped = Dropped(_quarantined(built.folder))
     if "no_majority" in built.files:
-        dropped[_NO_MAJORITY] = built.num_rows("no_majority")
+        dropped.counts[_NO_MAJORITY] = built.num_rows("no_majority")
     check_parts(built.folder, SE30K8, labels, dropped)
     return Benchmark(
         name=NAME,
@@ -130,7 +131,7 @@ def _built(built: BuiltFolder) -> Benchmark:
         splits=DatasetDict(splits),
         release=f"Wei et al. 2020; {sum(map(len, labels.values())):,} pictures here",
         layout=LAYOUTS[1],
-        dropped=dict(sorted(dropped.items())),
+        dropped=dict(sorted(dropped.counts.items())),
         notes=(*_NOTES, "Split 22 : 3 : 5 when the folder was built."),
     )
 

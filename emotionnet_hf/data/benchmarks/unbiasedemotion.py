@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, LayoutError
+from emotionnet_hf.data.benchmarks.dropped import Dropped
 from emotionnet_hf.data.benchmarks.listing import check_folder, found_in
 from emotionnet_hf.data.benchmarks.rows import (
     class_rows,
+    drop_outside,
     has_class_folders,
     single_label_benchmark,
 )
@@ -47,7 +48,9 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
     start = next((s for s in ("images", "") if has_class_folders(folder / s, UBE)), None)
     if start is None:
         raise LayoutError(NAME, folder, LAYOUTS, found_in(folder))
-    test, rest = draw(class_rows(folder, UBE, start), TEST_SHARE, seed=seed)
+    rows, dropped = class_rows(folder, UBE, start), Dropped()
+    drop_outside(folder, [rows], dropped)
+    test, rest = draw(rows, TEST_SHARE, seed=seed)
     validation, train = draw(rest, VALIDATION_SHARE, seed=seed)
     return single_label_benchmark(
         NAME,
@@ -56,9 +59,10 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
         {"train": train, "validation": validation, "test": test},
         release="Panda et al. 2018",
         layout=LAYOUTS[0],
-        dropped=Counter(),
+        dropped=dropped,
         notes=(
             "The authors' lists are not released: the split is ours.",
             f"Test is 20 %, validation 10 % of the rest, {HOW.format(seed=seed)}.",
         ),
+        validation_drawn=True,
     )

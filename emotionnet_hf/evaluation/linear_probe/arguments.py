@@ -11,8 +11,6 @@ SELECTIONS = ("validation", "test", "last")
 BN_MODES = ("frozen", "adapt")
 SOLVERS = ("lbfgs", "sgd")
 
-# The paper's training part of these is ours and validation together: their protocols know none.
-_VALIDATION_IS_OURS = frozenset({"DeepEmotion", "UnBiasedEmotion", "AffectNet-7"})
 # Drawn class by class, 10 epochs (section 5.2).
 _BALANCED = frozenset({"AffectNet-7"})
 _EPOCHS, _BALANCED_EPOCHS = 40, 10
@@ -36,8 +34,8 @@ class LinearProbeArguments:
         select_on: Where the epoch (the L2 strength with L-BFGS) is chosen: ``validation``;
             ``test``, as in the published code, which makes the numbers too good; ``last`` takes
             the last epoch.
-        refit: Whether the rows of validation join training once all is chosen. None: where the
-            paper's training part includes our validation.
+        refit: Whether the rows of validation join training once all is chosen. None: where we
+            drew validation from the paper's training part (`Benchmark.validation_drawn`).
         balanced: Whether classes count alike: SGD draws a class and then one of its images, L-BFGS
             weighs the rows; epochs are selected by macro recall. None: for AffectNet-7.
         solver: ``lbfgs``, or ``sgd`` with the settings below; None: ``sgd`` for ``published``.
@@ -55,7 +53,8 @@ class LinearProbeArguments:
         lr_drop_epochs: Epochs (from 0) that start with a tenth of the learning rate before.
         draws_per_epoch: Images of an epoch of SGD where balanced.
         bootstrap_samples: Resamples behind an interval.
-        max_unreadable: Largest share of pictures that may be unreadable.
+        max_unreadable: Largest share of pictures that may be unreadable, and of the rows of a
+            published split whose picture may be absent.
 
     Raises:
         LinearProbeError: A value is out of range, or two contradict each other.
@@ -127,11 +126,12 @@ class LinearProbeArguments:
         """Whether the head is found by L-BFGS."""
         return self.protocol == "fast" and self.solver != "sgd"
 
-    def resolved(self, benchmark: str) -> LinearProbeArguments:
+    def resolved(self, benchmark: str, *, validation_drawn: bool = False) -> LinearProbeArguments:
         """Choose what is None.
 
         Args:
             benchmark: Its name.
+            validation_drawn: See `Benchmark`.
 
         Returns:
             The arguments without None.
@@ -139,7 +139,7 @@ class LinearProbeArguments:
         balanced = benchmark in _BALANCED if self.balanced is None else self.balanced
         return replace(
             self,
-            refit=benchmark in _VALIDATION_IS_OURS if self.refit is None else self.refit,
+            refit=validation_drawn if self.refit is None else self.refit,
             balanced=balanced,
             solver="lbfgs" if self.uses_lbfgs else "sgd",
             epochs=self.epochs or (_BALANCED_EPOCHS if balanced else _EPOCHS),

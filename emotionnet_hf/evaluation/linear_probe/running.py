@@ -78,7 +78,7 @@ def evaluate_linear_probe(
 
     Raises:
         LinearProbeError: The arguments do not fit the benchmark, or too many pictures are
-            unreadable.
+            unreadable or absent.
         EncoderError: A model cannot be opened.
     """
     wanted = [benchmarks] if isinstance(benchmarks, Benchmark) else list(benchmarks)
@@ -120,8 +120,10 @@ class _Evaluation:
     def of(
         cls, benchmarks: list[Benchmark], asked: LinearProbeArguments, running: Running
     ) -> _Evaluation:
-        benchmark, arguments = benchmarks[0], asked.resolved(benchmarks[0].name)
+        benchmark = benchmarks[0]
+        arguments = asked.resolved(benchmark.name, validation_drawn=benchmark.validation_drawn)
         _check(benchmarks, arguments)
+        _check_present(benchmark, arguments.max_unreadable)
         drawn = len(benchmarks) > 1
         seeds, notes = arguments.seeds, []
         if not drawn and arguments.uses_lbfgs and len(seeds) > 1:
@@ -275,6 +277,18 @@ def _check(benchmarks: Sequence[Benchmark], arguments: LinearProbeArguments) -> 
             f"{len(benchmarks)} benchmarks for {len(arguments.seeds)} seeds: give one benchmark, "
             "or one for each seed."
         )
+
+
+def _check_present(benchmark: Benchmark, most: float) -> None:
+    """Raise where too much of a split that the benchmark publishes is not on disk."""
+    for split, absent in benchmark.absent.items():
+        if (share := benchmark.absent_share(split)) > most:
+            raise LinearProbeError(
+                f"The pictures of {len(absent):,} rows of {benchmark.name}'s {split} "
+                f"({100 * share:.1f} %) are not on disk, such as {absent[0]}, and on the rest of "
+                "it numbers would not be comparable. Get the pictures, or allow more "
+                f"(--max-unreadable, now {most:g})."
+            )
 
 
 def _defined(qualities: Mapping[str, float]) -> dict[str, float | None]:

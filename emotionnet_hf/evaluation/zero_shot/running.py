@@ -97,6 +97,7 @@ def evaluate_zero_shot(
             origin(benchmark.classes, categories),
             *_uncovered_sentence(vectors),
             *_dropped_sentence(benchmark),
+            *_absent_sentence(benchmark, chosen.split),
         ],
         progress=progress,
     )
@@ -172,6 +173,15 @@ def _dropped_sentence(benchmark: Benchmark) -> list[str]:
     if not benchmark.dropped:
         return []
     return [f"Rows of the benchmark that are not used: {told(Counter(benchmark.dropped))}."]
+
+
+def _absent_sentence(benchmark: Benchmark, split: str) -> list[str]:
+    if not (share := benchmark.absent_share(split)):
+        return []
+    return [
+        f"{100 * share:.1f} % of the published {split} rows have no picture on disk, such as "
+        f"{benchmark.absent[split][0]}: numbers on the rest cannot be compared with others."
+    ]
 
 
 def _image_sentence(embedding: str, arguments: ZeroShotArguments) -> str:

@@ -109,12 +109,24 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path):
         "unknown expression: 11": 1,
         "unreadable line": 1,
     }
+    images = "Manually_Annotated_Images"
+    absent = [f"{images}/0/nowhere.jpg", f"{images}/../../outside.jpg"]
+    assert benchmark.absent == {"train": absent} and benchmark.validation_drawn
+    # Validation is drawn from the published train.
+    assert benchmark.absent_share("train") == 2 / (7 * 20 + 1 + 2)
     rows = {r["image_id"]: r for split in SPLITS for r in benchmark.splits[split]}
     assert len(rows) == 7 * 24 + 1
     row = rows["Manually_Annotated_Images/1/unlisted.jpg"]
     assert row["box"] == [0.5, -1, 10.5, 11.25] and row["label"] == 1
     test = benchmark.splits["test"]["image_id"][:]
     assert "Manually_Annotated_Images/0/validation0.png" in test and len(test) == 28
+
+
+def test_list_without_pictures_names_one(tmp_path):
+    write_lists(tmp_path)
+    (tmp_path / "Manually_Annotated_Images").rename(tmp_path / "Pictures")
+    with pytest.raises(BenchmarkError, match=r"on disk \(168\), such as 0/validation0\.png"):
+        read(tmp_path)
 
 
 def test_columns_may_stand_in_another_order(tmp_path):
@@ -200,6 +212,7 @@ def test_arrays_that_cannot_be_used_are_counted_and_nothing_is_unpickled(tmp_pat
         "no picture on disk": 1,
         "unreadable annotation": 6,
     }
+    assert benchmark.absent == {"train": ["train_set/images/9999.jpg"]}
     assert not (tmp_path / "sprung").exists()
 
 

@@ -44,6 +44,7 @@ def test_folders_of_classes_are_split(tmp_path):
         assert data.features == benchmark_features(MIKELS)
         assert [data["label"][:].count(k) for k in range(8)] == [of_class] * 8
         assert all(MIKELS.index(r["image_id"].split("/")[0]) == r["label"] for r in data)
+    assert benchmark.validation_drawn and benchmark.dropped == benchmark.absent == {}
     assert len(benchmark.notes) == 2 and all("seed 0" in note for note in benchmark.notes)
     assert "160 pictures" in benchmark.release
     assert ids(read(tmp_path)) == ids(benchmark) != ids(read(tmp_path, seed=1))
@@ -61,6 +62,7 @@ def test_split_of_the_folder_is_kept(tmp_path, validation):
     assert sizes(benchmark) == expected | {"test": 24}
     assert all(name.startswith("test/") for name in ids(benchmark)["test"])
     assert any("10 % of train" in note for note in benchmark.notes) == (validation is None)
+    assert benchmark.validation_drawn == (validation is None)
 
 
 def test_two_folders_for_one_split_are_refused(tmp_path):
@@ -142,14 +144,66 @@ def test_picture_of_a_name_in_two_folders_is_taken_from_its_class(tmp_path):
 
 def test_lists_without_their_pictures_are_refused(tmp_path):
     (tmp_path / "all.csv").write_text(votes("fear", 1))
-    with pytest.raises(BenchmarkError, match=r"no picture on disk.*or move the CSV files away"):
+    with pytest.raises(BenchmarkError, match=r"on disk \(1\), such as fear,http.*or move the CSV"):
         read(tmp_path)
 
 
-def test_other_csv_files_are_no_lists(tmp_path):
+@pytest.mark.parametrize("header", ["emotion,image_url,disagree,agree", "Label, Link, No, Yes"])
+def test_header_may_have_other_names(tmp_path, header):
     pictures(tmp_path, 20)
+    lines = [votes(emotion, n, agree=n % 10) for emotion in MIKELS for n in range(20)]
+    (tmp_path / "all.csv").write_text("".join([header + "\n", *lines]))
+    benchmark = read(tmp_path)
+    assert benchmark.layout == LAYOUTS[1]
+    assert benchmark.dropped == {"rejected by the votes": 8 * 2 * 3}
+
+
+def test_first_line_about_an_emotion_is_no_header(tmp_path):
+    pictures(tmp_path, 20)
+    lines = [votes(emotion, n) for emotion in MIKELS for n in range(20)]
+    (tmp_path / "all.csv").write_text("".join(["fear,http://host.example/x.jpg,one,5\n", *lines]))
+    assert read(tmp_path).dropped == {"unreadable line": 1}
+
+
+@pytest.mark.parametrize("with_folders", [True, False])
+@pytest.mark.parametrize(
+    ("change", "encoding", "begin"),
+    [
+        (lambda vote: f"0,{vote}", "utf-8", r"'0,fear,https://"),
+        (lambda vote: vote.replace("4\n", "4.0\n"), "utf-8", r",1,4\.0'"),
+        (lambda vote: vote.replace(",", ";"), "utf-8", r"'fear;https://"),
+        (lambda vote: vote, "utf-16", r"f\\x00e\\x00a\\x00r"),
+        (lambda vote: "file,label\n1.jpg,fear\n", "utf-8", "'file,label'"),
+        (lambda vote: "", "utf-8", "''"),
+    ],
+)
+def test_csv_files_without_votes_are_refused(tmp_path, with_folders, change, encoding, begin):
+    pictures(tmp_path / ("." if with_folders else "images"), 20)
+    (tmp_path / "agg").mkdir()
+    lines = "".join(change(votes("fear", number)) for number in range(20))
+    (tmp_path / "agg" / "a.csv").write_bytes(lines.encode(encoding))
+    told = rf"agg/a\.csv has no votes: it begins with .*{begin}.*EMOTION,URL.*move the CSV files"
+    with pytest.raises(BenchmarkError, match=told):
+        read(tmp_path)
+
+
+def test_split_of_the_folder_needs_no_votes(tmp_path):
+    pictures(tmp_path / "train", 10)
+    pictures(tmp_path / "test", 3)
     (tmp_path / "labels.csv").write_text("file,label\n1.jpg,fear\n")
-    assert read(tmp_path).layout == LAYOUTS[2]
+    assert read(tmp_path).layout == LAYOUTS[0]
+
+
+def test_pictures_outside_of_class_folders_are_counted(tmp_path):
+    pictures(tmp_path / "all", 10)
+    for number in range(5):
+        (tmp_path / "all" / f"loose{number}.jpg").touch()
+    assert read(tmp_path / "all").dropped == {"picture outside of a class folder": 5}
+    pictures(tmp_path / "own" / "train", 10)
+    pictures(tmp_path / "own" / "test", 3)
+    pictures(tmp_path / "own" / "extra", 1)
+    (tmp_path / "own" / "test" / "loose.jpg").touch()
+    assert read(tmp_path / "own").dropped == {"picture outside of a class folder": 9}
 
 
 def test_other_folders_are_refused(tmp_path):

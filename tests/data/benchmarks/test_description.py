@@ -33,6 +33,7 @@ def test_counts_are_those_of_people_pictures_and_labels(benchmark):
     }
     assert list(train["classes"]) == list(benchmark.classes)
     assert told["dropped"] == {"the picture is not there": 1}
+    assert told["absent"] == {"train": 1}
     assert (told["metric"], told["release"]) == ("mean_average_precision", benchmark.release)
     assert told["near_duplicates"] is None
 

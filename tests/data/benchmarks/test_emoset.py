@@ -52,6 +52,7 @@ def test_both_kinds_of_rows(tmp_path, fields):
 
 def test_rows_that_cannot_be_used_are_counted(tmp_path):
     lists = write(tmp_path)
+    lists["test"].append(row("fear", 98))
     lists["train"] += [
         row("fear", 99),
         row("joy", 1),
@@ -65,11 +66,16 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path):
     benchmark = read(tmp_path)
     assert benchmark.dropped == {
         "listed twice": 2,
-        "no picture on disk": 1,
+        "no picture on disk": 2,
         "row of the wrong shape": 2,
         "row without a picture": 1,
         "unknown class: joy": 1,
     }
+    assert benchmark.absent == {
+        "test": ["image/fear/fear_00098.jpg"],
+        "train": ["image/fear/fear_00099.jpg"],
+    }
+    assert not benchmark.validation_drawn and benchmark.absent_share("test") == 1 / 17
     assert len(benchmark.splits["test"]) == 16 and len(benchmark.splits["train"]) == 40
 
 
@@ -96,5 +102,7 @@ def test_cut_off_download_is_refused(tmp_path):
     write(tmp_path)
     for path in (tmp_path / "image" / "awe").iterdir():
         path.unlink()
-    with pytest.raises(BenchmarkError, match=r"no picture of awe.*no picture on disk \(8\)"):
+    with pytest.raises(
+        BenchmarkError, match=r"no picture of awe.*on disk \(8\), such as image/awe/awe"
+    ):
         read(tmp_path)

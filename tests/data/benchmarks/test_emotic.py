@@ -117,13 +117,21 @@ def test_missing_pictures_and_categories_are_counted(mat_folder, emotic_parts):
     benchmark = emotic.read_body(mat_folder)
     assert benchmark.dropped == {"no category": 1, "the picture is not there": 2}
     assert benchmark.splits.num_rows == {"train": 2, "validation": 1, "test": 1}
-    # The release is told by the annotations, not by what is left.
-    assert benchmark.release == "unknown (5 images, 7 people)"
+    # The release is told by the annotations, and what is missing of it.
+    assert benchmark.release == (
+        "unknown (5 images, 7 people; the pictures of 2 people are missing here)"
+    )
+    path = str(mat_folder / "emotic" / "emodb_small/images/e.jpg")
+    assert benchmark.absent == {"test": [path, path]}
+    assert benchmark.absent_share("test") == pytest.approx(2 / 3)
+    assert not benchmark.validation_drawn
 
 
 def test_split_without_anybody_is_an_error(mat_folder):
     (mat_folder / "emotic" / "ade20k/images/c.jpg").unlink()
-    with pytest.raises(BenchmarkError, match=r"no person of validation.*not there"):
+    with pytest.raises(
+        BenchmarkError, match=r"no person of validation.*not there \(1\), such as .*c\.jpg"
+    ):
         emotic.read_body(mat_folder)
 
 
@@ -195,6 +203,13 @@ def test_bad_arrays_are_counted(tmp_path, emotic_parts):
         "the picture is not there": 1,
         "the array is no picture of (H, W, 3) uint8: it is (4, 4) float64": 1,
     }
+    arrays = [str(tmp_path / "img_arrs" / f"crop_arr_train_{number}.npy") for number in (0, 1)]
+    assert benchmark.absent == {"train": arrays}
+    for path in (tmp_path / "img_arrs").glob("img_arr_train_*.npy"):
+        path.unlink()
+    told = r"no person of train.*the picture is not there \(3\), such as .*img_arr_train_0\.npy"
+    with pytest.raises(BenchmarkError, match=told):
+        emotic.read_image(tmp_path)
 
 
 def test_arrays_are_taken_where_the_pictures_to_the_mat_file_are_missing(tmp_path, emotic_parts):

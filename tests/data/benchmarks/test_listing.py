@@ -39,6 +39,31 @@ def test_linked_folders_are_followed(tmp_path):
     assert subfolders(tmp_path / "here") == ["anger"]
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    touch(tmp_path / "fi", "anger/1.jpg", "fear/deep/2.jpg")
+    (tmp_path / "fi" / "anger" / "loop").symlink_to("..")
+    (tmp_path / "fi" / "anger" / "above").symlink_to(tmp_path)
+    (tmp_path / "fi" / "all").symlink_to(".")
+    (tmp_path / "link").symlink_to("fi")
+    for folder in (tmp_path / "fi", tmp_path / "link"):
+        assert pictures_below(folder) == ["anger/1.jpg", "fear/deep/2.jpg"]
+        assert pictures_below(folder, "anger") == ["anger/1.jpg"]
+        assert subfolders(folder) == ["anger", "fear"]
+
+
+def test_two_folders_that_link_to_each_other_end(tmp_path):
+    touch(tmp_path, "anger/1.jpg", "fear/2.jpg")
+    (tmp_path / "anger" / "x").symlink_to("../fear")
+    (tmp_path / "fear" / "y").symlink_to("../anger")
+    assert pictures_below(tmp_path, "anger") == ["anger/1.jpg", "anger/x/2.jpg"]
+
+
+def test_two_names_of_a_folder_are_both_walked(tmp_path):
+    touch(tmp_path, "image/1.jpg")
+    (tmp_path / "a").symlink_to("image")  # lists may name either
+    assert pictures_below(tmp_path) == ["a/1.jpg", "image/1.jpg"]
+
+
 def test_name_that_is_not_unicode_is_refused(tmp_path):
     touch(tmp_path, "bad\udcff.jpg")
     with pytest.raises(BenchmarkError, match=r"bad\\udcff\.jpg.*rename"):

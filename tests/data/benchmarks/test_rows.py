@@ -8,7 +8,14 @@ from emotionnet_hf.data.benchmarks.benchmark import (
     BenchmarkError,
     benchmark_features,
 )
-from emotionnet_hf.data.benchmarks.rows import Rows, check_parts, class_rows, has_class_folders
+from emotionnet_hf.data.benchmarks.dropped import OUTSIDE, Dropped
+from emotionnet_hf.data.benchmarks.rows import (
+    Rows,
+    check_parts,
+    class_rows,
+    drop_outside,
+    has_class_folders,
+)
 from tests.data.benchmarks.rows import single_label_row
 
 CLASSES = ("anger", "fear", "joy")
@@ -61,12 +68,24 @@ def test_folders_of_classes(tmp_path):
         class_rows(tmp_path, CLASSES, "in")
 
 
+def test_pictures_outside_of_the_class_folders_are_counted(tmp_path):
+    for name in ("in/anger/1.jpg", "in/2.jpg", "3.jpg", "extra/anger/4.jpg", "readme.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    dropped = Dropped()
+    drop_outside(tmp_path, [class_rows(tmp_path, CLASSES, "in")], dropped)
+    assert dropped.counts == {OUTSIDE: 3} and dropped.examples == {OUTSIDE: "3.jpg"}
+
+
 def test_parts_that_nothing_can_be_made_of_are_refused(tmp_path):
     some, all_of_them = np.array([0, 2]), np.array([0, 1, 2])
-    check_parts(tmp_path, CLASSES, dict.fromkeys(("train", "validation", "test"), all_of_them), {})
-    check_parts(tmp_path, CLASSES, {"train": all_of_them, "validation": some, "test": some}, {})
+    splits, none = ("train", "validation", "test"), Dropped()
+    check_parts(tmp_path, CLASSES, dict.fromkeys(splits, all_of_them), none)
+    check_parts(tmp_path, CLASSES, {"train": all_of_them, "validation": some, "test": some}, none)
     with pytest.raises(BenchmarkError, match="no picture of fear to train on"):
-        check_parts(tmp_path, CLASSES, dict.fromkeys(("train", "validation", "test"), some), {})
+        check_parts(tmp_path, CLASSES, dict.fromkeys(splits, some), none)
     parts = {"train": all_of_them, "validation": some[:0], "test": some[:0]}
-    with pytest.raises(BenchmarkError, match=r"validation and test \(train 3.*no file .1200"):
-        check_parts(tmp_path, CLASSES, parts, Counter({"no file": 1200}))
+    dropped = Dropped(Counter({"no file": 1200}), {"no file": "a/b.jpg"})
+    told = r"validation and test \(train 3.*Left out: no file \(1200\), such as a/b\.jpg\."
+    with pytest.raises(BenchmarkError, match=told):
+        check_parts(tmp_path, CLASSES, parts, dropped)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,22 @@ def test_unreadable_pictures_are_set_aside(benchmark, protocol):
     with pytest.raises(LinearProbeError, match=r"4 of 45 pictures cannot be opened, such as .*png"):
         evaluate(benchmark, **settings)
     assert evaluate(benchmark, max_unreadable=0.2, **settings).results[0].rows == [11]
+
+
+def test_absent_pictures_of_a_published_split_are_refused_like_unreadable_ones(benchmark):
+    few = replace(benchmark, absent={"train": ["a.jpg"]})  # 1 of 25
+    assert evaluate(few).results[0].rows == [12]
+    many = replace(benchmark, absent={"train": ["a.jpg"], "test": ["b.jpg", "c.jpg", "d.jpg"]})
+    told = r"3 rows of Drawn's test \(20\.0 %\) are not on disk, such as b\.jpg.*max-unreadable"
+    with pytest.raises(LinearProbeError, match=told):
+        evaluate(many)
+    assert evaluate(many, max_unreadable=0.2).results[0].rows == [12]
+
+
+def test_a_validation_split_that_was_not_drawn_is_not_trained_on(benchmark):
+    named = replace(benchmark, name="DeepEmotion")
+    assert evaluate(named).arguments.refit is False
+    assert evaluate(replace(named, validation_drawn=True)).arguments.refit is True
 
 
 def test_what_does_not_fit_the_benchmark_is_refused(tmp_path, making):

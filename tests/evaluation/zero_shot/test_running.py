@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,6 +195,14 @@ def test_what_the_numbers_leave_out_is_told(toy, rows, folder):
     assert report.by_class["fear"] is None
     assert "Rows of the benchmark that are not used: no picture on disk (9)." in report.notes
     assert report.notes[-1].endswith("in no mean over classes: fear.")
+
+
+def test_absent_pictures_of_a_published_split_are_told(toy, rows, folder):
+    benchmark = replace(toy.benchmark(rows), absent={"test": ["a/gone.jpg"] * len(rows)})
+    told = [n for n in evaluate_zero_shot(benchmark, folder, **FAST).notes if "on disk" in n]
+    assert (
+        told and told[0].startswith("50.0 % of the published test rows") and "gone.jpg" in told[0]
+    )
 
 
 def test_nothing_to_judge_is_an_error(toy, rows, folder, tmp_path):
