@@ -263,7 +263,7 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
                 yield _miscounted(cells, header)
                 continue
             row: dict[str, object] = dict(zip(header, cells, strict=True))
-            row["keywords"] = _unquoted_list(row["keywords"])
+            row["keywords"] = unquoted_list(row["keywords"])
             yield row
 
 
@@ -273,8 +273,15 @@ def _miscounted(cells: list[str], header: list[str]) -> str:
     return f"wrong number of fields: {len(cells)} under a header of {len(header)}"
 
 
-def _unquoted_list(cell: object) -> object:
-    """Undo what a program does that writes a list into a CSV cell: JSON, or Python's repr."""
+def unquoted_list(cell: object) -> object:
+    """Undo what a program does that writes a list into a CSV cell: JSON, or Python's repr.
+
+    Args:
+        cell: Of a CSV file.
+
+    Returns:
+        The list, or the cell if it is none.
+    """
     text = str(cell).strip()
     if not (text.startswith("[") and text.endswith("]")):
         return cell

@@ -79,8 +79,9 @@ class RowsSource:
         rows = rows.select_columns([name for name in (image, names) if name is not None])
         rows = rows.cast_column(image, datasets.Image(decode=False)).skip(skipped)
         for number, row in enumerate(rows, skipped):
-            found = f"{split}/{number}" if names is None else str(row[names])
-            yield Item(found, partial(bytes_of, row[image]))
+            name = None if names is None else row[names]
+            name = f"{split}/{number}" if name is None else str(name)
+            yield Item(name, partial(bytes_of, row[image]))
 
 
 def open_rows(word: str, options: DataSetOptions) -> RowsSource | ParquetSource | None:
@@ -139,7 +140,8 @@ def pick_splits(splits: Mapping[str, Any], wanted: str | None, what: str) -> dic
     if wanted is None:
         return dict(splits)
     if wanted not in splits:
-        raise EmbedSourceError(f"{what} has no split {wanted!r}, only {', '.join(splits)}.")
+        hint = " A part of it cannot be asked for; select the rows first." if "[" in wanted else ""
+        raise EmbedSourceError(f"{what} has no split {wanted!r}, only {', '.join(splits)}.{hint}")
     return {wanted: splits[wanted]}
 
 

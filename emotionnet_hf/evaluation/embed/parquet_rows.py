@@ -25,6 +25,7 @@ from emotionnet_hf.evaluation.embed.rows import (
     bytes_of,
     id_column,
     image_column,
+    picture_column,
 )
 
 _BATCH = 32  # rows, with their pictures, that memory holds at a time
@@ -104,7 +105,8 @@ class ParquetSource:
                 names = None if self.names is None else batch.column(self.names)
                 for place in range(max(first - row, 0), min(piece.end - row, len(batch))):
                     number = piece.before + row + place
-                    name = f"{piece.split}/{number}" if names is None else str(names[place])
+                    name = None if names is None else names[place].as_py()
+                    name = f"{piece.split}/{number}" if name is None else str(name)
                     yield Item(name, partial(bytes_of, pictures[place].as_py()))
                 row += len(batch)
                 if row >= piece.end:
@@ -175,11 +177,19 @@ def holds_rows(folder: Path) -> bool:
         folder: The folder.
 
     Returns:
-        Whether a file in it, or in its ``data``, is neither the metadata of pictures nor what
-        `embed` wrote of them.
+        Whether a file in it, or in its ``data``, has pictures, and is not the pictures' metadata.
     """
     found = (path for place in (folder / "data", folder) for path in place.glob("*.parquet"))
-    return any(path.name != "metadata.parquet" and not _ours(path) for path in found)
+    return any(path.name != "metadata.parquet" and _has_pictures(path) for path in found)
+
+
+def _has_pictures(path: Path) -> bool:
+    """Tell rows with pictures from what lies beside pictures, such as labels or features."""
+    try:
+        columns = datasets.Features.from_arrow_schema(pq.read_schema(path))
+    except pa.ArrowException:
+        return True  # whoever reads it says that it is damaged
+    return not _ours(path) and picture_column(columns) is not None
 
 
 def _ours(path: Path) -> bool:

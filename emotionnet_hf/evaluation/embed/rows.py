@@ -24,9 +24,10 @@ class DataSetOptions:
     """How to read a data set.
 
     Attributes:
-        split: One split, such as ``test`` or ``train[:1000]``; all, one after another, if None.
-        id_column: Column of the ids; ``image_id`` where there is one if None, and else an id is
-            split and row, ``train/0``.
+        split: One split, such as ``test``, or of what is not in memory or saved to disk a part of
+            it, ``train[:1000]``; all splits, one after another, if None.
+        id_column: Column of the ids; ``image_id`` where there is one if None. Where there is
+            none, or it is empty, an id is split and row, ``train/0``.
         image_column: Column of the pictures; ``image``, or the only one of pictures, if None.
         streaming: Read while iterating and keep nothing on disk; Parquet files on this disk are
             read so anyway.
@@ -69,12 +70,10 @@ def image_column(columns: Mapping[str, Any], wanted: str | None) -> str:
     Raises:
         EmbedSourceError: There is none, or there are several.
     """
-    pictures = [name for name, kind in columns.items() if isinstance(kind, datasets.Image)]
+    pictures = _pictures(columns)
     if wanted is None:
-        if _IMAGE in columns:
-            return _IMAGE
-        if len(pictures) == 1:
-            return pictures[0]
+        if _IMAGE in columns or len(pictures) == 1:
+            return str(picture_column(columns))
     elif wanted in columns:
         return wanted
     asked = "no single column of pictures" if wanted is None else f"no column {wanted!r}"
@@ -82,6 +81,23 @@ def image_column(columns: Mapping[str, Any], wanted: str | None) -> str:
         f"the data set has {asked}; name one of {', '.join(pictures or columns)} "
         "(--image-column, in Python image_column=)."
     )
+
+
+def picture_column(columns: Mapping[str, Any]) -> str | None:
+    """Find the column of pictures where nobody named it.
+
+    Args:
+        columns: Features by column.
+
+    Returns:
+        ``image``, of whatever type, as files have it that `datasets` did not write; else the first
+        column of pictures, None where there is none.
+    """
+    return _IMAGE if _IMAGE in columns else next(iter(_pictures(columns)), None)
+
+
+def _pictures(columns: Mapping[str, Any]) -> list[str]:
+    return [name for name, kind in columns.items() if isinstance(kind, datasets.Image)]
 
 
 def id_column(columns: Mapping[str, Any], wanted: str | None) -> str | None:

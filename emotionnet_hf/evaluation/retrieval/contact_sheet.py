@@ -31,6 +31,7 @@ _LETTERS = {"normal": 25, "bold": 22}  # of a line under a tile
 _INK, _QUIET, _SHARED, _EMPTY = "#111827", "#6b7280", "#15803d", "#d1d5db"
 _DPI, _MOST_PIXELS = 150, 2**16  # matplotlib draws no more pixels in a direction
 _TILE, _CAPTION, _NAME, _GAP = 1.5, 0.44, 0.3, 0.35  # inches
+_QUERY = 2 * _TILE - 0.1  # side of the query's picture; two lines of words are below it
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Nearest neighbours</title>
@@ -191,7 +192,7 @@ def _name(searcher: Searcher) -> str:
 def _draw(blocks: Sequence[_Block]) -> Figure:
     columns = max(1, *(len(tiles) for block in blocks for _, tiles in block.lines))
     line = _NAME + _TILE + _CAPTION
-    tall = [max(len(block.lines) * line, line + 0.6) for block in blocks]
+    tall = [max(len(block.lines) * line, _NAME + _QUERY + 0.08 + 2 * 0.2) for block in blocks]
     left = 2 * _TILE + _GAP
     width = left + columns * (_TILE + 0.12) + 0.25
     height = sum(tall) + _GAP * len(blocks)
@@ -214,8 +215,7 @@ def _draw(blocks: Sequence[_Block]) -> Figure:
 
 
 def _draw_query(figure: Figure, block: _Block, top: float) -> None:
-    side = 2 * _TILE - 0.1
-    axes = _axes(figure, 0.2, top - _NAME, side, side, _INK, 2.5)
+    axes = _axes(figure, 0.2, top - _NAME, _QUERY, _QUERY, _INK, 2.5)
     if block.picture is not None:
         axes.imshow(block.picture)
     else:
@@ -224,7 +224,7 @@ def _draw_query(figure: Figure, block: _Block, top: float) -> None:
     _write(figure, 0.2, top - 0.05, "Query", fontsize=10, fontweight="bold", color=_INK)
     lines = [block.words[:_WORDS], block.words[_WORDS : 2 * _WORDS]]
     for number, words in enumerate(lines if block.picture and block.words else [[block.title]]):
-        place = top - _NAME - side - 0.08 - 0.2 * number
+        place = top - _NAME - _QUERY - 0.08 - 0.2 * number
         _write(figure, 0.2, place, _cut(words, 40), fontsize=10.5)
 
 

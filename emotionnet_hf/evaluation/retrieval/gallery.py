@@ -6,7 +6,7 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +20,11 @@ from PIL import Image
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.image_files import NoImagesError, find_images
 from emotionnet_hf.data.load import is_built
+from emotionnet_hf.data.sources import unquoted_list
 from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_files
+from emotionnet_hf.evaluation.embed.rows import picture_column
 from emotionnet_hf.loading.images import open_image, open_stored
+from emotionnet_hf.loading.normal_form import parse_keywords
 
 SCHEMA = pa.schema(
     {
@@ -37,6 +40,11 @@ SCHEMA = pa.schema(
 ALONE = -1
 _ID = "image_id"
 _LABELS = ("label", "labels", "emotion_keywords")
+_READERS: dict[str, Callable[[str], Dataset]] = {
+    "jsonl": Dataset.from_json,
+    "csv": Dataset.from_csv,
+    "parquet": Dataset.from_parquet,
+}
 _BATCH, _PICTURES = 4096, 32  # rows read at a time, without and with their pictures
 _BUFFER = 2**20  # bytes
 
@@ -122,10 +130,9 @@ class _Columns:
     """Which columns of a table matter, and what they are in `SCHEMA`."""
 
     def __init__(self, source: Path, features: Features, label: str | None) -> None:
-        image = _picture_column(features)
-        if image is None:
+        if picture_column(features) is None:
             raise GalleryError(f"{source} has no column of pictures, only {', '.join(features)}")
-        self.features, self.image, self.label = features, image, _label(source, features, label)
+        self.features, self.label = features, _label(source, features, label)
         self.id = _ID if _ID in features else None
         wanted = {self.id, "keywords" if "keywords" in features else None, self.label}
         self.names = sorted(wanted - {None}, key=str)
@@ -137,9 +144,10 @@ class _Columns:
         places = range(start, start + table.num_rows)
         ids = [f"{split}/{before + row}" for row in places]
         if self.id is not None:
-            ids = [str(id) for id in table[self.id].to_pylist()]
+            given = table[self.id].to_pylist()
+            ids = [name if id is None else str(id) for id, name in zip(given, ids, strict=True)]
         lists: dict[str, list[list[str]]] = {
-            name: _words(table[column].to_pylist(), self.features[column])
+            name: _words(table[column].to_pylist(), self.features[column], column)
             if column in table.column_names
             else [[]] * len(ids)
             for name, column in (("keywords", "keywords"), ("labels", self.label))
@@ -243,19 +251,32 @@ class _Images:
             return [[]] * len(self._files)
         named = told.with_format("arrow")[:]
         place = pc.index_in(pa.array(self._files), value_set=named["file_name"].combine_chunks())
-        return _words(named[column].take(place).to_pylist(), told.features[column])
+        return _words(named[column].take(place).to_pylist(), told.features[column], column)
 
 
 def _metadata(root: Path) -> Dataset | None:
-    readers = {"jsonl": Dataset.from_json, "csv": Dataset.from_csv, "parquet": Dataset.from_parquet}
-    for suffix, read in readers.items():
-        path = root / f"metadata.{suffix}"
-        if path.is_file():
-            told = read(str(path))
-            if "file_name" not in told.column_names:
-                raise GalleryError(f"{path} has no column 'file_name'")
-            return told
-    return None
+    """Read the metadata files of a folder and of those in it; each names files from its place."""
+    found = [path for suffix in _READERS for path in sorted(root.rglob(f"metadata.{suffix}"))]
+    try:
+        return (
+            datasets.concatenate_datasets([_told(path, root) for path in found]) if found else None
+        )
+    except ValueError as error:
+        names = ", ".join(path.relative_to(root).as_posix() for path in found)
+        raise GalleryError(
+            f"the metadata of {root} ({names}) do not fit together: {error}"
+        ) from error
+
+
+def _told(path: Path, root: Path) -> Dataset:
+    told = _READERS[path.suffix[1:]](str(path))
+    if "file_name" not in told.column_names:
+        raise GalleryError(f"{path} has no column 'file_name'")
+    if path.parent == root:
+        return told
+    place = path.parent.relative_to(root)
+    names = [(place / name).as_posix() for name in told["file_name"][:]]
+    return told.remove_columns("file_name").add_column("file_name", names)
 
 
 def _label(source: Path, features: Features, label: str | None) -> str | None:
@@ -281,13 +302,14 @@ def _parquet_files(root: Path) -> dict[str, Sequence[Path]]:
 def _parquet_picture(path: Path, row: int) -> dict[str, Any] | None:
     # Not the whole group at once: some writers put all their pictures into one.
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
-        image = _picture_column(Features.from_arrow_schema(file.schema_arrow))
+        image = picture_column(Features.from_arrow_schema(file.schema_arrow))
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows
             if row < size:
                 for batch in file.iter_batches(_PICTURES, row_groups=[group], columns=[image]):
                     if row < len(batch):
-                        value: dict[str, Any] = batch.column(0)[row].as_py()
+                        pictures = datasets.Image().cast_storage(batch.column(0))
+                        value: dict[str, Any] = pictures[row].as_py()
                         return value
                     row -= len(batch)
             row -= size
@@ -296,20 +318,17 @@ def _parquet_picture(path: Path, row: int) -> dict[str, Any] | None:
 
 def _saved_picture(path: Path, row: int) -> dict[str, Any] | None:
     saved = datasets.load_from_disk(str(path))
-    image = _picture_column(saved.features)
+    image = picture_column(saved.features)
     if image is None or row >= len(saved):
         return None
     value: dict[str, Any] = saved.cast_column(image, datasets.Image(decode=False))[row][image]
     return value
 
 
-def _picture_column(features: Features) -> str | None:
-    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-    return "image" if "image" in images else next(iter(images), None)
-
-
-def _words(values: list[Any], feature: Any) -> list[list[str]]:
+def _words(values: list[Any], feature: Any, column: str | None) -> list[list[str]]:
     """Turn a column of labels or of words, or of lists of either, into lists of words."""
+    if column == "keywords":  # in CSV files one text, which `emotionnet build` splits as well
+        values = [parse_keywords(unquoted_list(v)) if isinstance(v, str) else v for v in values]
     lists = [v if isinstance(v, list) else [] if v is None else [v] for v in values]
     names = _class_names(feature)
     if names:

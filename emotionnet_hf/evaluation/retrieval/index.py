@@ -89,6 +89,8 @@ def build_index(
     out = Path(out)
     check_replaceable(out, MARK, overwrite=overwrite, source=source, error=BuildIndexError)
     gallery, encoder = open_gallery(source, label), open_encoder(model)
+    # Before hours of embedding.
+    _check_unique(_ids(gallery))
     work = out.with_name(f".{out.name}.features")
     if features is None:
         embedding = {"batch_size": batch_size, "progress": progress, "overwrite": overwrite}
@@ -247,7 +249,6 @@ def _write_rows(gallery: Gallery, features: Path, folder: Path) -> datasets.Data
     everything = _write_arrow(folder / "all.arrow", gallery.batches())
     ids = pq.read_table(features, columns=["id"]).column("id")
     known = everything.column("id").combine_chunks()
-    _check_unique(known)
     places = pc.index_in(ids, value_set=known).combine_chunks()
     if places.null_count:
         missing = ids[pc.index(pc.is_null(places), True).as_py()]
@@ -261,6 +262,11 @@ def _write_rows(gallery: Gallery, features: Path, folder: Path) -> datasets.Data
     _write_arrow(folder / ROWS, batches)
     (folder / "all.arrow").unlink()
     return datasets.Dataset.from_file(str(folder / ROWS))
+
+
+def _ids(gallery: Gallery) -> pa.Array:
+    columns = [batch.column("id") for batch in gallery.batches()]
+    return pa.concat_arrays(columns) if columns else pa.array([], pa.string())
 
 
 def _check_unique(ids: pa.Array) -> None:

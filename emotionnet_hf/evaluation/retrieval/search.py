@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from emotionnet_hf.evaluation.retrieval.gallery import GalleryError, open_picture
+from emotionnet_hf.evaluation.retrieval.gallery import ALONE, GalleryError, open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import Hit, IndexFolder, open_index
 from emotionnet_hf.loading.images import ImageError, open_image
 from emotionnet_hf.models.backbones import BackboneWeightsError
@@ -61,10 +62,13 @@ class Searcher:
 
         Args:
             index: From `open_index`.
-            pictures: Where the data set is, if not where it was when the index was made.
+            pictures: Where the data set is, a folder or its one file, if not where it was when the
+                index was made.
         """
         self.index = index
-        self._root = Path(pictures or index.facts["pictures"])
+        root = Path(pictures or index.facts["pictures"])
+        # Of an index of one Parquet file, too, rows name the file that they are in.
+        self._root = root.parent if root.is_file() else root
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -86,7 +90,8 @@ class Searcher:
     @property
     def has_pictures(self) -> bool:
         """Whether the data set is where it should be; a single picture may still be gone."""
-        return self._root.exists()
+        first: dict[str, Any] = self.index.rows[0]
+        return (self._root if first["row"] == ALONE else self._root / first["file"]).exists()
 
     def picture(self, row: int) -> Image.Image:
         """Open the picture of a row.
@@ -117,7 +122,7 @@ class Searcher:
             QueryError: It is no file and no id, and the model knows none of the words.
             ImageError: The file is no picture.
         """
-        if Path(query).is_file():
+        if _is_file(query):
             return self._by_image(query, open_image(Path(query)), k)
         row = self.index.row_of(query)
         return self._by_words(query, k) if row is None else self._by_row(query, row, k)
@@ -205,8 +210,18 @@ def ask(searchers: Sequence[Searcher], queries: Sequence[str], k: int = 10) -> I
     for query in queries:
         try:
             yield Answer(query, [searcher.search(query, k) for searcher in searchers])
-        except (QueryError, ImageError) as error:
+        except QueryError as error:
             yield Answer(query, error=str(error))
+        except ImageError as error:
+            yield Answer(query, error=f"{query}: {error}")
+
+
+def _is_file(query: str) -> bool:
+    """Tell a file from words, of which many make no name of a file."""
+    try:
+        return Path(query).is_file()
+    except OSError:
+        return False
 
 
 def open_searcher(folder: str | Path, pictures: str | Path | None = None) -> Searcher:

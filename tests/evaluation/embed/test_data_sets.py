@@ -79,6 +79,8 @@ def test_folder_saved_to_disk(pictures, tmp_path):
     assert ids(open_rows(str(tmp_path / "d"), DataSetOptions(split="b"))) == ["b/0"]
     with pytest.raises(EmbedSourceError, match="no split 'c', only a, b"):
         open_rows(str(tmp_path / "d"), DataSetOptions(split="c"))
+    with pytest.raises(EmbedSourceError, match=r"only a, b\. A part of it cannot"):
+        open_rows(str(tmp_path / "d"), DataSetOptions(split="a[:1]"))
     with pytest.raises(EmbedSourceError, match="needs no streaming"):
         open_rows(str(tmp_path / "d"), STREAM)
 
@@ -117,3 +119,8 @@ def test_what_is_no_data_set_is_left_to_others(pictures):
     assert open_rows(str(pictures), NONE) is None
     assert open_rows(str(pictures / "*.png"), NONE) is None
     assert open_rows(str(pictures / "00.png"), NONE) is None
+
+
+def test_rows_without_an_id_are_named_by_split_and_number(pictures):
+    some = rows(pictures, (0, 1), image_id=[None, "b"])
+    assert ids(rows_in_memory({"x": some}, NONE)) == ["x/0", "b"]

@@ -98,4 +98,10 @@ def test_pictures_with_tables_beside_them_are_pictures(pictures, tmp_path):
     table = pa.table({"id": ["00.png"]}).replace_schema_metadata({METADATA_KEY: b"{}"})
     pq.write_table(table, tmp_path / "features.parquet")
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "features.quarantine.parquet")
+    pq.write_table(pa.table({"image_id": ["x"], "scores": [[0.5]]}), tmp_path / "basic8.parquet")
     assert open_rows(str(tmp_path), NONE) is None
+
+
+def test_rows_without_an_id_are_named_by_split_and_number(pictures, tmp_path):
+    rows(pictures, (0, 1, 2), image_id=["a", None, None]).to_parquet(tmp_path / "t.parquet")
+    assert ids(open_rows(str(tmp_path / "t.parquet"), NONE)) == ["a", "train/1", "train/2"]

@@ -16,6 +16,7 @@ from emotionnet_hf.evaluation.retrieval import (
     open_searcher,
     write_sheet,
 )
+from emotionnet_hf.evaluation.retrieval.contact_sheet import _block, _draw
 
 pytest.importorskip("faiss")
 
@@ -67,6 +68,23 @@ def test_picture_is_as_wide_as_its_neighbours(searchers, found, tmp_path):
     whole, one = (Image.open(tmp_path / name) for name in ("s.png", "one.png"))
     assert whole.width == one.width
     assert whole.height > one.height
+
+
+def test_queries_of_one_index_have_room_for_themselves(searchers, found, tmp_path):
+    """Nothing is drawn outside of the picture, nor over the next query."""
+    blocks = [_block(searchers[1:], answers) for answers in [lines[1:] for lines in found]]
+    figure = _draw(blocks)
+    figure.draw_without_rendering()
+    lowest = [text.get_window_extent().y0 for text in figure.texts]
+    assert min(lowest) > 0
+    queries = sorted(t.get_window_extent().y1 for t in figure.texts if t.get_text() == "Query")
+    captions = [t for t in figure.texts if t.get_fontsize() == 10.5]
+    assert len(queries) == 2 and len(captions) >= 2
+    assert sum(text.get_window_extent().y0 > queries[0] for text in captions) >= 1
+    crossing = [
+        t for t in captions if t.get_window_extent().y0 <= queries[0] <= t.get_window_extent().y1
+    ]
+    assert not crossing
 
 
 def test_words_and_names_of_strangers_are_text(searchers, tmp_path):

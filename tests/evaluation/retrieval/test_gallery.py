@@ -1,3 +1,5 @@
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -142,7 +144,7 @@ def test_places_that_are_no_data_set_are_named(tmp_path):
         open_gallery(tmp_path)
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     with pytest.raises(GalleryError, match="no column of pictures"):
-        open_gallery(tmp_path)
+        open_gallery(tmp_path / "x.parquet")
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(GalleryError, match="not a whole Parquet"):
         open_gallery(tmp_path)
@@ -165,3 +167,41 @@ def test_a_picture_is_found_in_a_file_that_is_one_group(folder, tmp_path):
         assert picture.tobytes() == open_image(folder / f"{row % 12:02d}.png").tobytes()
     with pytest.raises(GalleryError, match="row 100"):
         open_picture(tmp_path, "t.parquet", 100)
+
+
+def test_keywords_of_a_csv_file_are_split_as_a_build_splits_them(folder, tmp_path):
+    lines = ['00.png,"Joy, candy  cane"', "01.png,\"['awe', 'sky']\"", "02.png,"]
+    for line in lines:
+        name = line.partition(",")[0]
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,keywords", *lines]))
+    found = read(open_gallery(tmp_path, "keywords"))
+    assert [row["keywords"] for row in found] == [["joy", "candy cane"], ["awe", "sky"], []]
+    assert [row["labels"] for row in found] == [row["keywords"] for row in found]
+
+
+def test_metadata_may_lie_beside_the_pictures_of_each_split(folder, tmp_path):
+    for split, label in (("train", "fear"), ("test", "joy")):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "a.png").write_bytes((folder / "00.png").read_bytes())
+        told = {"file_name": "a.png", "keywords": [label], "label": label}
+        (tmp_path / split / "metadata.jsonl").write_text(json.dumps(told))
+    found = {row["id"]: row for row in read(open_gallery(tmp_path))}
+    assert {id: row["labels"] for id, row in found.items()} == {
+        "test/a.png": ["joy"],
+        "train/a.png": ["fear"],
+    }
+    assert found["test/a.png"]["keywords"] == ["joy"]
+    (tmp_path / "test" / "metadata.jsonl").write_text('{"file_name": "a.png", "label": 3}')
+    with pytest.raises(GalleryError, match=r"test/metadata.jsonl, .* do not fit together"):
+        open_gallery(tmp_path)
+
+
+def test_rows_that_datasets_did_not_write(folder, tmp_path):
+    values = [row["image"] for row in rows(folder, range(3))]
+    pq.write_table(
+        pa.table({"image": values, "image_id": ["a", None, "c"]}), tmp_path / "t.parquet"
+    )
+    gallery = open_gallery(tmp_path / "t.parquet")
+    assert [row["id"] for row in read(gallery)] == ["a", "train/1", "c"]
+    check_pictures(gallery, folder, range(3))

@@ -173,6 +173,7 @@ def test_ids_that_are_not_unique_are_refused(folder, checkpoint, tmp_path):
     Dataset.from_dict(rows).cast_column("image", Image()).to_parquet(tmp_path / "r.parquet")
     with pytest.raises(BuildIndexError, match="1 ids are on more than one row, such as 'a'"):
         build_index(tmp_path / "r.parquet", checkpoint, tmp_path / "o", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.parquet"]  # nothing was embedded
 
 
 def test_table_of_features_may_lie_among_the_pictures(folder, checkpoint, tmp_path):

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from datasets import Dataset, Image
 
 from emotionnet_hf.evaluation.embed import embed
 from emotionnet_hf.evaluation.features import nearest_neighbours
@@ -77,8 +78,27 @@ def test_query_that_stands_for_nothing_is_named(searcher, query):
 def test_one_bad_query_does_not_stop_the_others(searcher, folder):
     answers = list(ask([searcher], ["joy", str(folder / "bad.png"), "zzz", "01.png"], 2))
     assert [answer.error is None for answer in answers] == [True, False, False, True]
-    assert "not an image" in answers[1].error
+    assert answers[1].error == f"{folder / 'bad.png'}: not an image"
     assert len(answers[3].found[0].hits) == 2
+
+
+def test_many_words_are_no_name_of_a_file(searcher):
+    found = searcher.search(", ".join(f"word {n}" for n in range(60)) + ", joy", 2)
+    assert found.keywords == ["joy"] and len(found.unknown) == 60
+
+
+def test_index_of_one_file_is_told_where_the_file_is_now(folder, checkpoint, tmp_path):
+    pictures = {"image": [str(folder / f"{n:02d}.png") for n in range(3)]}
+    data = Dataset.from_dict(pictures).cast_column("image", Image())
+    data.to_parquet(tmp_path / "t.parquet")
+    build_index(tmp_path / "t.parquet", checkpoint, tmp_path / "index", progress=False)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "t.parquet").rename(tmp_path / "there" / "t.parquet")
+    assert not open_searcher(tmp_path / "index").has_pictures
+    for place in ("there", "there/t.parquet"):
+        searcher = open_searcher(tmp_path / "index", tmp_path / place)
+        assert searcher.has_pictures
+        assert searcher.picture(2).tobytes() == open_image(folder / "02.png").tobytes()
 
 
 def test_data_set_that_was_moved_is_found_where_it_is_now(index, folder, tmp_path):
