@@ -53,7 +53,7 @@ def retrieval() -> str:
     return "\n".join(lines) + (
         f"\n\n*{r['rows']:,} x {r['dims']}, of {r['vectors']}; {how}, "
         f"recall@10 {r['2 threads']['recall_at_10']:.3f} against the flat index, the default of "
-        "`Dataset.add_faiss_index`; others used the cores too (`benchmarks/retrieval.py`).*"
+        "`Dataset.add_faiss_index` (`benchmarks/retrieval.py`).*"
     )
 
 
