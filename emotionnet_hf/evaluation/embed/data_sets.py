@@ -27,6 +27,7 @@ from emotionnet_hf.evaluation.embed.rows import (
     bytes_of,
     id_column,
     image_column,
+    row_id,
 )
 
 _SAVED = ("dataset_dict.json", "state.json")
@@ -79,9 +80,8 @@ class RowsSource:
         rows = rows.select_columns([name for name in (image, names) if name is not None])
         rows = rows.cast_column(image, datasets.Image(decode=False)).skip(skipped)
         for number, row in enumerate(rows, skipped):
-            name = None if names is None else row[names]
-            name = f"{split}/{number}" if name is None else str(name)
-            yield Item(name, partial(bytes_of, row[image]))
+            given = None if names is None else row[names]
+            yield Item(row_id(given, split, number), partial(bytes_of, row[image]))
 
 
 def open_rows(word: str, options: DataSetOptions) -> RowsSource | ParquetSource | None:

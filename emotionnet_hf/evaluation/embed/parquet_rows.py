@@ -26,6 +26,7 @@ from emotionnet_hf.evaluation.embed.rows import (
     id_column,
     image_column,
     picture_column,
+    row_id,
 )
 
 _BATCH = 32  # rows, with their pictures, that memory holds at a time
@@ -105,8 +106,8 @@ class ParquetSource:
                 names = None if self.names is None else batch.column(self.names)
                 for place in range(max(first - row, 0), min(piece.end - row, len(batch))):
                     number = piece.before + row + place
-                    name = None if names is None else names[place].as_py()
-                    name = f"{piece.split}/{number}" if name is None else str(name)
+                    given = None if names is None else names[place].as_py()
+                    name = row_id(given, piece.split, number)
                     yield Item(name, partial(bytes_of, pictures[place].as_py()))
                 row += len(batch)
                 if row >= piece.end:
@@ -189,7 +190,7 @@ def _has_pictures(path: Path) -> bool:
         columns = datasets.Features.from_arrow_schema(pq.read_schema(path))
     except pa.ArrowException:
         return True  # whoever reads it says that it is damaged
-    return not _ours(path) and picture_column(columns) is not None
+    return picture_column(columns) is not None
 
 
 def _ours(path: Path) -> bool:

@@ -72,8 +72,9 @@ def image_column(columns: Mapping[str, Any], wanted: str | None) -> str:
     """
     pictures = _pictures(columns)
     if wanted is None:
-        if _IMAGE in columns or len(pictures) == 1:
-            return str(picture_column(columns))
+        found = picture_column(columns)
+        if found == _IMAGE or (found and len(pictures) == 1):
+            return found
     elif wanted in columns:
         return wanted
     asked = "no single column of pictures" if wanted is None else f"no column {wanted!r}"
@@ -118,6 +119,20 @@ def id_column(columns: Mapping[str, Any], wanted: str | None) -> str | None:
             f"the data set has no column {wanted!r} for the ids, only {', '.join(columns)}."
         )
     return wanted or (_ID if _ID in columns else None)
+
+
+def row_id(given: Any, split: str, number: int) -> str:
+    """Name a row, the same wherever it is read.
+
+    Args:
+        given: What its column of ids holds; None where that is empty or there is none.
+        split: Its split.
+        number: Its number in the split.
+
+    Returns:
+        Its id, ``train/0`` where none is given.
+    """
+    return f"{split}/{number}" if given is None else str(given)
 
 
 def bytes_of(picture: Mapping[str, Any] | None) -> bytes:

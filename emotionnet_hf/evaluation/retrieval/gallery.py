@@ -7,7 +7,7 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import datasets
@@ -22,7 +22,7 @@ from emotionnet_hf.data.image_files import NoImagesError, find_images
 from emotionnet_hf.data.load import is_built
 from emotionnet_hf.data.sources import unquoted_list
 from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_files
-from emotionnet_hf.evaluation.embed.rows import picture_column
+from emotionnet_hf.evaluation.embed.rows import picture_column, row_id
 from emotionnet_hf.loading.images import open_image, open_stored
 from emotionnet_hf.loading.normal_form import parse_keywords
 
@@ -142,10 +142,8 @@ class _Columns:
     ) -> pa.RecordBatch:
         """Put what was read into `SCHEMA`; without ids, by split and row as `embed` names them."""
         places = range(start, start + table.num_rows)
-        ids = [f"{split}/{before + row}" for row in places]
-        if self.id is not None:
-            given = table[self.id].to_pylist()
-            ids = [name if id is None else str(id) for id, name in zip(given, ids, strict=True)]
+        given = table[self.id].to_pylist() if self.id else [None] * len(places)
+        ids = [row_id(id, split, before + row) for id, row in zip(given, places, strict=True)]
         lists: dict[str, list[list[str]]] = {
             name: _words(table[column].to_pylist(), self.features[column], column)
             if column in table.column_names
@@ -219,7 +217,7 @@ class _Images:
             raise GalleryError(str(error)) from error
         self.root = root if root.is_dir() else root.parent
         self._files = [Path(path).relative_to(self.root).as_posix() for path in paths]
-        self._told = _metadata(root)
+        self._told = _metadata(root, self._files) if root.is_dir() else None
         self.label: str | None
         if self._told is not None:
             self.label = _label(root, self._told.features, label)
@@ -254,18 +252,25 @@ class _Images:
         return _words(named[column].take(place).to_pylist(), told.features[column], column)
 
 
-def _metadata(root: Path) -> Dataset | None:
-    """Read the metadata files of a folder and of those in it; each names files from its place."""
-    found = [path for suffix in _READERS for path in sorted(root.rglob(f"metadata.{suffix}"))]
+def _metadata(root: Path, files: Sequence[str]) -> Dataset | None:
+    """Read the metadata that lies beside files or above them; each names files from its place."""
+    beside = {PurePosixPath(folder) for folder in {file.rpartition("/")[0] for file in files}}
+    folders = sorted(beside.union(*(folder.parents for folder in beside)))
+    found = [path for folder in folders if (path := _metadata_file(root / folder))]
+    if not found:
+        return None
     try:
-        return (
-            datasets.concatenate_datasets([_told(path, root) for path in found]) if found else None
-        )
+        return datasets.concatenate_datasets([_told(path, root) for path in found])
     except ValueError as error:
         names = ", ".join(path.relative_to(root).as_posix() for path in found)
         raise GalleryError(
             f"the metadata of {root} ({names}) do not fit together: {error}"
         ) from error
+
+
+def _metadata_file(folder: Path) -> Path | None:
+    paths = (folder / f"metadata.{suffix}" for suffix in _READERS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _told(path: Path, root: Path) -> Dataset:

@@ -23,7 +23,7 @@ from emotionnet_hf.evaluation.embed.rows import DataSetOptions
 from emotionnet_hf.evaluation.embed.running import preprocessing
 from emotionnet_hf.evaluation.embed.sources import open_source
 from emotionnet_hf.evaluation.features import unit_rows
-from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA, Gallery, open_gallery, open_picture
+from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA, open_gallery, open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import FORMAT, MARK, ROWS, require_faiss
 from emotionnet_hf.evaluation.retrieval.vectors import BLOCK, store_vectors
 from emotionnet_hf.files import check_replaceable, explained_full_disk, whole_folder, write_json
@@ -89,18 +89,18 @@ def build_index(
     out = Path(out)
     check_replaceable(out, MARK, overwrite=overwrite, source=source, error=BuildIndexError)
     gallery, encoder = open_gallery(source, label), open_encoder(model)
-    # Before hours of embedding.
-    _check_unique(_ids(gallery))
     work = out.with_name(f".{out.name}.features")
-    if features is None:
-        embedding = {"batch_size": batch_size, "progress": progress, "overwrite": overwrite}
-        table = _embedded(source, encoder, work, **embedding)
-    else:
-        table = Path(features)
-        _check_same(table, gallery, encoder)
     options = {"factory": factory, "recall": recall, "seed": seed, "progress": progress}
     with explained_full_disk(work), whole_folder(out) as folder:
-        rows = _write_rows(gallery, table, folder)
+        everything = _write_arrow(folder / "all.arrow", gallery.batches())
+        _check_unique(everything.column("id").combine_chunks())  # before hours of embedding
+        if features is None:
+            embedding = {"batch_size": batch_size, "progress": progress, "overwrite": overwrite}
+            table = _embedded(source, encoder, work, **embedding)
+        else:
+            table = Path(features)
+            _check_same(table, everything, gallery.root, encoder)
+        rows = _write_rows(everything, table, folder)
         facts = {
             "format": FORMAT,
             "model": _lasting(encoder.name),
@@ -143,7 +143,7 @@ def _read(note: Path) -> Any:
     return json.loads(note.read_text(encoding="utf-8"))
 
 
-def _check_same(table: Path, gallery: Gallery, encoder: Encoder) -> None:
+def _check_same(table: Path, everything: pa.Table, root: Path, encoder: Encoder) -> None:
     """Refuse features of another model or data set.
 
     A model may be trained anew under its old name, which its weights tell; and a data set may be
@@ -160,14 +160,15 @@ def _check_same(table: Path, gallery: Gallery, encoder: Encoder) -> None:
         first = next(file.iter_batches(1, columns=["id", FEATURES]))
     stored = first.column(FEATURES).flatten().to_numpy(zero_copy_only=False)
     id = first.column("id")[0].as_py()
-    place = _place_of(id, gallery)
-    if place is not None:
-        now = encoder.encode([open_picture(gallery.root, *place)])[FEATURES]
+    row = pc.index(everything.column("id"), id).as_py()
+    if row >= 0:
+        place = [everything.column(name)[row].as_py() for name in ("file", "row")]
+        now = encoder.encode([open_picture(root, *place)])[FEATURES]
         near = unit_rows(now) @ unit_rows(stored[None].astype(np.float32)).T
-    if place is None or near.item() <= _ALIKE:
+    if row < 0 or near.item() <= _ALIKE:
         raise BuildIndexError(
-            f"{table} has features of another data set than {gallery.root}, or of an earlier state "
-            f"of it: {id} is {'not there' if place is None else 'another picture'}"
+            f"{table} has features of another data set than {root}, or of an earlier state "
+            f"of it: {id} is {'not there' if row < 0 else 'another picture'}"
         )
 
 
@@ -177,14 +178,6 @@ def _lasting(name: str) -> str:
     if name.startswith(TIMM):
         return f"{backbone}={Path(weights).resolve()}" if Path(weights).is_file() else name
     return str(Path(name).resolve()) if Path(name).is_dir() else name
-
-
-def _place_of(id: str, gallery: Gallery) -> tuple[str, int] | None:
-    for batch in gallery.batches():
-        row = pc.index(batch.column("id"), id).as_py()
-        if row >= 0:
-            return batch.column("file")[row].as_py(), batch.column("row")[row].as_py()
-    return None
 
 
 def _spaces(table: Path) -> list[str]:
@@ -244,9 +237,8 @@ def _blocks(features: Path, space: str) -> Iterator[np.ndarray]:
             yield batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
 
 
-def _write_rows(gallery: Gallery, features: Path, folder: Path) -> datasets.Dataset:
+def _write_rows(everything: pa.Table, features: Path, folder: Path) -> datasets.Dataset:
     """Write the rows that have features, in the order of the features."""
-    everything = _write_arrow(folder / "all.arrow", gallery.batches())
     ids = pq.read_table(features, columns=["id"]).column("id")
     known = everything.column("id").combine_chunks()
     places = pc.index_in(ids, value_set=known).combine_chunks()
@@ -262,11 +254,6 @@ def _write_rows(gallery: Gallery, features: Path, folder: Path) -> datasets.Data
     _write_arrow(folder / ROWS, batches)
     (folder / "all.arrow").unlink()
     return datasets.Dataset.from_file(str(folder / ROWS))
-
-
-def _ids(gallery: Gallery) -> pa.Array:
-    columns = [batch.column("id") for batch in gallery.batches()]
-    return pa.concat_arrays(columns) if columns else pa.array([], pa.string())
 
 
 def _check_unique(ids: pa.Array) -> None:

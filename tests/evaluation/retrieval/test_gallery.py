@@ -197,6 +197,13 @@ def test_metadata_may_lie_beside_the_pictures_of_each_split(folder, tmp_path):
         open_gallery(tmp_path)
 
 
+def test_of_two_metadata_files_of_one_folder_one_is_read(folder, tmp_path):
+    (tmp_path / "a.png").write_bytes((folder / "00.png").read_bytes())
+    (tmp_path / "metadata.csv").write_text("file_name,keywords,mood\na.png,joy,3\n")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "keywords": ["fear"]}')
+    assert [row["keywords"] for row in read(open_gallery(tmp_path))] == [["fear"]]
+
+
 def test_rows_that_datasets_did_not_write(folder, tmp_path):
     values = [row["image"] for row in rows(folder, range(3))]
     pq.write_table(
