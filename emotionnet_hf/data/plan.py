@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -342,14 +342,18 @@ def reason_kind(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def told(reasons: Counter[str]) -> str:
+def told(reasons: Counter[str], examples: Mapping[str, str] | None = None) -> str:
     """Reasons with their counts in one line, the most frequent first.
 
     Args:
         reasons: Rows of each kind.
+        examples: A row of a kind, where there is one.
 
     Returns:
-        For example "truncated (3), zero bytes (1)".
+        For example "truncated (3), zero bytes (1)"; with examples, which may have commas,
+        "truncated (3), such as a.png; zero bytes (1)".
     """
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason} ({count})" for reason, count in ordered)
+    such = {reason: f", such as {row:.200}" for reason, row in (examples or {}).items()}
+    parts = (f"{reason} ({count}){such.get(reason, '')}" for reason, count in ordered)
+    return (", " if examples is None else "; ").join(parts)

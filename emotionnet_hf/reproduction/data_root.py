@@ -21,7 +21,7 @@ from pathlib import Path
 
 STOCKEMOTION, SE30K8 = "StockEmotion", "SE30K8"
 
-_HOW = {
+HOW_TO_GET = {
     STOCKEMOTION: (
         "ask the paper's authors for its files and fetch the pictures with `emotionnet "
         "fetch-images`, or use a folder of your own pictures with metadata.jsonl"
@@ -32,12 +32,9 @@ _HOW = {
     "AffectNet": "ask its authors (Mollahosseini et al. 2017) for access",
     "EMOTIC": "ask its authors (Kosti et al., CVPR 2017) for access",
 }
+"""How a data set can be had, by its name."""
+
 _VECTORS = ("word_vectors.bin", "word_vectors.txt", "word_vectors.kv")
-
-
-def how_to_get(name: str) -> str:
-    """Say how a data set can be had."""
-    return _HOW[name]
 
 
 class MissingDataError(LookupError):
@@ -71,7 +68,7 @@ class DataRoot:
             if path.name.lower() == name.lower() and path.is_dir():
                 return path
         raise MissingDataError(
-            f"{name} is missing: {how_to_get(name)}; put it into {self.folder / name}"
+            f"{name} is missing: {HOW_TO_GET[name]}; put it into {self.folder / name}"
         )
 
     @property

@@ -94,14 +94,14 @@ class Measurements:
             if "metrics" in (self.read(cell, seed) or {}):
                 continue
             logger.info("%s, seed %d: %s on %s", cell.model, seed, cell.measure, cell.dataset)
-            try:
-                if isinstance(failed, TrainingFailedError):
-                    raise failed
-                found = self._measured(cell, seed)
-            except Exception as error:  # the others may be days of work, whatever this is
-                if error is not failed:
+            found = None
+            if not isinstance(failed, TrainingFailedError):
+                try:
+                    found = self._measured(cell, seed)
+                except Exception as error:  # the others may be days of work, whatever this is
                     logger.exception("%s on %s failed", cell.model, cell.dataset)
-                failed, found = error, {"missing": f"{cell.model} failed: {error}"}
+                    failed = error
+            found = found or {"missing": f"{cell.model} failed: {failed}"}
             write_json(self._path(cell, seed), found)
         if failed is not None:
             raise failed

@@ -25,11 +25,11 @@ from emotionnet_hf.loading.release import find_pickles
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel, build_image_processor
 from emotionnet_hf.models.backbones import load_backbone
 from emotionnet_hf.reproduction.data_root import (
+    HOW_TO_GET,
     SE30K8,
     STOCKEMOTION,
     DataRoot,
     MissingDataError,
-    how_to_get,
 )
 from emotionnet_hf.training import (
     EmotionNetArguments,
@@ -168,7 +168,7 @@ class Trainings:
             return built
         if not find_pickles(source):
             raise MissingDataError(
-                f"{source} has no pickle with the annotations of SE30K8: {how_to_get(SE30K8)}"
+                f"{source} has no pickle with the annotations of SE30K8: {HOW_TO_GET[SE30K8]}"
             )
         return self._build(source, out)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from emotionnet_hf.data.plan import told
+
 NO_PICTURE = "no picture on disk"
 OUTSIDE = "picture outside of a class folder"
 
@@ -46,9 +48,4 @@ class Dropped:
         >>> dropped.told()
         'no picture on disk (1), such as v/1.jpg'
         """
-        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        return "; ".join(
-            f"{reason} ({count})"
-            + (f", such as {self.examples[reason]:.200}" if reason in self.examples else "")
-            for reason, count in ordered
-        )
+        return told(self.counts, self.examples)
