@@ -77,12 +77,12 @@ def test_every_kind_of_failure_is_in_the_table(server, fetch, tmp_path):
     assert (report.fetched, report.failed) == (1, len(paths) + 1)
     assert sum(report.reasons.values()) == report.failed
     assert server.sent < 20 * 10**6
-    # What may pass was tried three times in all, and what may not, once.
-    attempts = {row["reason"].partition(":")[0]: row["attempts"] for row in table.values()}
-    assert (attempts["truncated"], attempts["connection lost"]) == ("3", "3")
-    assert (attempts["HTTP 404"], attempts["not an image"]) == ("1", "1")
-    assert server.seen["shorter/a.jpg"] == 3
-    assert server.seen["404/a.jpg"] == 1
+    # What may pass was tried three times in all, and what may not, once. The former are counted
+    # by us and the latter by the server: client and server are threads of one process here, and
+    # about one request in a thousand is lost between them (none with a server in its own process).
+    passing = {f"{kind}/a.jpg" for kind in "empty cut longer noise hangup shorter".split()}
+    assert {table[server.url(path)]["attempts"] for path in passing} == {"3"}
+    assert {server.seen[path] for path in paths.keys() - passing} == {1}
 
 
 def test_timeouts(server, fetch, tmp_path):
@@ -93,7 +93,8 @@ def test_timeouts(server, fetch, tmp_path):
         "reset/a.jpg": "truncated: the answer broke off",
     }
     started = time.monotonic()
-    fetch([server.url(path) for path in reasons], total_timeout=0.8, retries=1)
+    urls = [server.url(path) for path in reasons]
+    fetch(urls, stall_timeout=0.3, total_timeout=0.8, retries=1)
     table = failures(tmp_path / "out")
     for path, reason in reasons.items():
         assert table[server.url(path)]["reason"] == reason
