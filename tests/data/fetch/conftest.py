@@ -83,8 +83,13 @@ class Server:
             task.cancel()
 
     async def _serve(self, reader, writer):
-        with contextlib.suppress(
-            ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+        # A connection that is left open is closed by the garbage collector, in whatever thread that
+        # runs, and may take another with it that has got its file handle.
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+            ),
         ):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -102,9 +107,7 @@ class Server:
                 finally:
                     self.running[host] -= 1
                 self.answered.append(path)
-                if headers.get("connection") == "close":
-                    writer.close()
-                if writer.is_closing():
+                if headers.get("connection") == "close" or writer.is_closing():
                     return
 
     def send(self, writer, status=200, body=b"", **headers):
