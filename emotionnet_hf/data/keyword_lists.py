@@ -65,19 +65,26 @@ class KeywordLists:
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return KeywordLists(self.ids[places], offsets)
 
-    def padded(self, pad: int, max_length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lists side by side.
+    def rows_at_once(self, most: int) -> int:
+        """Return how many rows to pad side by side, at least 1.
+
+        Args:
+            most: So many where lists have up to 100 keywords; fewer where one is longer, so that
+                memory does not grow with it.
+        """
+        longest = int(np.diff(self.offsets).max(initial=1))
+        return max(1, most * 100 // max(100, longest))
+
+    def padded(self, pad: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lists side by side, whole.
 
         Args:
             pad: Id that fills the places after a list's end.
-            max_length: Longer lists are cut there.
 
         Returns:
             ids int64 (N, L) and mask int64 (N, L), L at least 1.
         """
         lengths = np.diff(self.offsets)
-        if max_length is not None:
-            lengths = np.minimum(lengths, max_length)
         places = np.arange(max(1, lengths.max(initial=1)))
         mask = places[None, :] < lengths[:, None]
         ids = np.full(mask.shape, pad, dtype=np.int64)

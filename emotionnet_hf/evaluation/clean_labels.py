@@ -97,7 +97,7 @@ def predict_soft_labels(text_model: Path, split: Dataset) -> SoftLabels:
     tokenizer = AutoTokenizer.from_pretrained(text_model)
     emotions = set(emotion_vocabulary(split.features))
     texts = [", ".join(k for k in row if k not in emotions) for row in split["keywords"]]
-    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    tokens = tokenizer(texts, padding=True, return_tensors="pt")
     predicted = model(**tokens).logits.softmax(-1)
     tagged = torch.from_numpy(listed_labels(split).astype(np.float32))
     return SoftLabels(

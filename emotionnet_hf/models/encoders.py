@@ -211,7 +211,7 @@ def _words(name: str, tower: nn.Module) -> dict[str, Any]:
 
     @torch.inference_mode()
     def text(keywords: Sequence[str]) -> np.ndarray:
-        tokens = tokenizer(list(keywords), padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenizer(list(keywords), padding=True, return_tensors="pt")
         vectors = tower(tokens["input_ids"], tokens["attention_mask"])
         return cast("np.ndarray", vectors.float().numpy())
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 PAD_TOKEN = "[PAD]"
 UNK_TOKEN = "[UNK]"
@@ -15,7 +16,9 @@ SPECIAL_TOKENS = (PAD_TOKEN, UNK_TOKEN)
 _MARK = "\x00"
 
 
-def keyword_tokenizer(keywords: Sequence[str], max_keywords: int = 100) -> PreTrainedTokenizerFast:
+def keyword_tokenizer(
+    keywords: Sequence[str], max_keywords: int | None = None
+) -> PreTrainedTokenizerFast:
     """Build the tokenizer of TextCNN and of EmotionNet's text tower.
 
     Text is a comma-separated list of keywords, brought into the normal form of
@@ -25,7 +28,8 @@ def keyword_tokenizer(keywords: Sequence[str], max_keywords: int = 100) -> PreTr
     Args:
         keywords: In normal form, without duplicates; keyword i gets id i + 2, after
             ``[PAD]`` and ``[UNK]``.
-        max_keywords: Lists are cut there when truncation is asked for (100 in the paper's code).
+        max_keywords: Lists are cut there when truncation is asked for (100 in the published code);
+            None is no limit (the paper names none).
 
     Returns:
         A ``PreTrainedTokenizerFast`` that ``AutoTokenizer`` loads without custom code.
@@ -58,7 +62,7 @@ def keyword_tokenizer(keywords: Sequence[str], max_keywords: int = 100) -> PreTr
         tokenizer_object=tokenizer,
         pad_token=PAD_TOKEN,
         unk_token=UNK_TOKEN,
-        model_max_length=max_keywords,
+        model_max_length=max_keywords or VERY_LARGE_INTEGER,
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )

@@ -53,8 +53,7 @@ class Guide:
 
     def batch(self, keywords: KeywordLists, rows: np.ndarray) -> Batch:
         """Return what a batch needs for the guide: ids and mask, int64 (B, L)."""
-        pad, most = self.tokenizer.pad_token_id, self.tokenizer.model_max_length
-        ids, mask = keywords.rows(rows).padded(pad, most)
+        ids, mask = keywords.rows(rows).padded(self.tokenizer.pad_token_id)
         return {"auxiliary_ids": torch.from_numpy(ids), "auxiliary_mask": torch.from_numpy(mask)}
 
     @torch.no_grad()

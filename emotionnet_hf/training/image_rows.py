@@ -70,9 +70,13 @@ class ImageRows(TorchDataset[Any]):
         return {"pixel_values": processed["pixel_values"], **self.text(rows)}
 
     def text(self, rows: np.ndarray) -> Batch:
-        """Return the non-emotion keywords, the labels, and all keywords, ids and mask (B, L)."""
+        """Return the non-emotion keywords, the labels, and all keywords, ids and mask (B, L).
+
+        All: f_t of Eq. 3 is the mean over the whole list, as the paper has it (the published code
+        cuts lists at 100).
+        """
         everything = self.keywords.keywords.rows(rows)
-        ids, mask = everything.padded(self.keywords.pad, self.keywords.max_keywords)
+        ids, mask = everything.padded(self.keywords.pad)
         context = self.keywords.__getitems__(MicroBatch(0, rows))
         batch = {
             "keyword_ids": torch.from_numpy(ids),

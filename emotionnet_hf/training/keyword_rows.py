@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,24 @@ from transformers import PreTrainedTokenizerFast
 
 from emotionnet_hf.data.keyword_lists import KeywordLists
 from emotionnet_hf.data.schema import emotion_vocabulary
-from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.loop import Batch
 from emotionnet_hf.training.targets import Targets
 
 
 class KeywordRows(TorchDataset[Any]):
-    """What a text model reads and predicts.
+    """What a text model reads and predicts: whole keyword lists, however long.
+
+    Where the published code reads the first 100 keywords, that is in the model
+    (``pooling="padded"``); the paper averages all.
 
     Args:
         split: With keywords and emotion keywords.
         tokenizer: Of the text model.
         targets: Of the same split.
         everything: Read all keywords; without it, those that name no emotion, which are what
-            emotion keywords are predicted from.
+            emotion keywords are predicted from. Emotion keywords that the tokenizer does not know
+            are left out like the others: as unknown words they would still tell their number.
 
     Attributes:
         keywords: All keywords of each row, as ids.
@@ -43,31 +45,33 @@ class KeywordRows(TorchDataset[Any]):
     ) -> None:
         ids = tokenizer.get_vocab()
         self.pad = tokenizer.pad_token_id
-        self.max_keywords = tokenizer.model_max_length
         self.targets = targets
         column = split.select_columns(["keywords"]).with_format("arrow")[:]["keywords"]
         self.keywords = KeywordLists.from_names(column, ids, unknown=tokenizer.unk_token_id)
         self.context = self.keywords
         if not everything:
             emotions = emotion_vocabulary(split.features)
-            self.context = self.keywords.without(emotion_tokens(ids, emotions))
+            left_out = max(ids.values()) + 1
+            lists = KeywordLists.from_names(
+                column, ids | dict.fromkeys(emotions, left_out), unknown=tokenizer.unk_token_id
+            )
+            self.context = lists.without(np.arange(left_out + 1) == left_out)
+        self.unknown = tokenizer.unk_token_id
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.keywords)
 
+    def with_text(self) -> int:
+        """Return how many rows have a known keyword to read."""
+        known = self.context.without(np.arange(self.context.ids.max(initial=0) + 1) == self.unknown)
+        return int((np.diff(known.offsets) > 0).sum())
+
     def __getitems__(self, batch: MicroBatch) -> Batch:
         """Return a batch: ids and mask int64 (B, L), labels float32 (B, K)."""
-        ids, mask = self.context.rows(batch.rows).padded(self.pad, self.max_keywords)
+        ids, mask = self.context.rows(batch.rows).padded(self.pad)
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),
             "labels": torch.from_numpy(self.targets.labels(batch.rows)),
         }
-
-
-def emotion_tokens(ids: Mapping[str, int], emotions: Vocabulary) -> np.ndarray:
-    """Return which tokens are emotion keywords, bool, indexed by token id."""
-    marked = np.zeros(max(ids.values()) + 1, dtype=bool)
-    marked[[ids[name] for name in emotions if name in ids]] = True
-    return marked

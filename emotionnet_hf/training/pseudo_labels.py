@@ -137,6 +137,8 @@ def _scores(classifier: Any, tokenizer: Any, lists: list[list[str]]) -> torch.Te
     """Softmax over the model's classes, (N, K)."""
     column = pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
     keywords = KeywordLists.from_names(column, tokenizer.get_vocab(), tokenizer.unk_token_id)
-    ids, mask = keywords.padded(tokenizer.pad_token_id, tokenizer.model_max_length)
-    logits = classifier(torch.from_numpy(ids), torch.from_numpy(mask)).logits
-    return logits.float().softmax(dim=-1)
+    parts = []
+    for rows in torch.arange(len(lists)).split(keywords.rows_at_once(_BATCH)):
+        ids, mask = keywords.rows(rows.numpy()).padded(tokenizer.pad_token_id)
+        parts.append(classifier(torch.from_numpy(ids), torch.from_numpy(mask)).logits)
+    return torch.cat(parts).float().softmax(dim=-1)

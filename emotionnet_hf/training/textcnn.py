@@ -33,6 +33,7 @@ from emotionnet_hf.text import embedding_matrix, load_word_vectors, train_word_v
 from emotionnet_hf.training.arguments import RecipeError, TextCNNArguments
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.data import load_splits
+from emotionnet_hf.training.development import check_text, with_development_rows
 from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch, fit
 from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
@@ -51,6 +52,13 @@ def train_textcnn(arguments: TextCNNArguments) -> Path:
     from all keywords, the target being the shares of the votes; such a run ends by measuring the
     trained model on the test split, if there is one, into ``results.json`` of the run folder.
 
+    Where we differ from the paper and the published code: keyword lists are read whole (the code
+    pads and cuts them to 100, as ``variant="published_code"`` does), emotion keywords leave the
+    input also where they have no word vector (in the code they stay, as the unknown word), and
+    the epoch that is kept is the best on the validation split (the code holds 2,000 rows out of
+    train, the validation rows of its release having no keywords; ours does so where it must, see
+    ``development_rows``; the paper does not say).
+
     Args:
         arguments: See ``TextCNNArguments``.
 
@@ -58,12 +66,15 @@ def train_textcnn(arguments: TextCNNArguments) -> Path:
         The folder of the trained model: model, tokenizer, and code for ``trust_remote_code``.
 
     Raises:
-        RecipeError: The recipe does not fit the data or the run folder.
+        RecipeError: The recipe does not fit the data or the run folder, or there is no keyword to
+            read in the rows to train or to validate on.
         WordVectorError: The word vectors cannot be used.
     """
     set_seed(arguments.seed)
     columns = ("keywords", *COLUMNS[arguments.classes])
     splits = load_splits(arguments.data, arguments.config, columns=columns)
+    everything = arguments.classes == "se30k8"
+    splits = with_development_rows(splits, arguments.development_rows, everything)
     task = _TextCNNTask(arguments, splits)
     folder = fit(task, arguments)
     if arguments.classes == "se30k8" and "test" in splits:
@@ -108,6 +119,9 @@ class _TextCNNTask:
         self.model = _build_model(arguments, names, embedding)
         self.train_rows = self.rows(train)
         self.validation_rows = self.rows(splits["validation"]) if "validation" in splits else None
+        check_text(self.train_rows, "train")
+        if self.validation_rows is not None:
+            check_text(self.validation_rows, "validation")
 
     def rows(self, split: Dataset) -> KeywordRows:
         """Return keywords and targets of a split."""
@@ -149,7 +163,8 @@ class _TextCNNTask:
             return {**judged, "loss": loss.float().cpu().numpy()}
 
         metrics = split.targets.metrics
-        return measure(metrics, scores, len(split), _EVALUATION_BATCH, accelerator)
+        at_once = split.context.rows_at_once(_EVALUATION_BATCH)
+        return measure(metrics, scores, len(split), at_once, accelerator)
 
     def save(self, model: Any, folder: Path) -> None:
         """Write model and tokenizer."""
@@ -171,7 +186,8 @@ def build_text_vocabulary(
     Args:
         lists: Keyword lists of the training split, in normal form.
         emotions: The emotion vocabulary.
-        arguments: ``word_vectors``, ``embedding_dim``, ``min_count``, ``max_keywords``, ``seed``.
+        arguments: ``word_vectors``, ``embedding_dim``, ``min_count``, ``seed``;
+            ``variant`` and ``max_keywords`` for the tokenizer's limit.
 
     Returns:
         The tokenizer, and its embedding, float32 (V, embedding_dim).
@@ -200,7 +216,12 @@ def build_text_vocabulary(
     names = [name for name, has_vector in zip(candidates, known, strict=True) if has_vector]
     logger.info("%d keywords with a vector, %s", len(names), coverage)
     embedding = np.concatenate([matrix[:2], matrix[2:][known]])
-    return keyword_tokenizer(names, arguments.max_keywords), embedding
+    return keyword_tokenizer(names, _longest(arguments)), embedding
+
+
+def _longest(arguments: TextCNNArguments) -> int | None:
+    """Return where the model cuts keyword lists: the paper's does not."""
+    return None if arguments.variant == "paper" else arguments.max_keywords
 
 
 def _vocabulary_of(
@@ -215,7 +236,7 @@ def _vocabulary_of(
         )
     ids = tokenizer.get_vocab()
     keywords = [name for name in sorted(ids, key=ids.__getitem__) if name not in SPECIAL_TOKENS]
-    return keyword_tokenizer(keywords, arguments.max_keywords), embedding
+    return keyword_tokenizer(keywords, _longest(arguments)), embedding
 
 
 def _build_model(

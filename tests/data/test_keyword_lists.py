@@ -131,14 +131,26 @@ def test_rows_are_picked_by_a_mask(keywords):
     assert lists_of(keywords.rows(mask)) == [ROWS[0], ROWS[3], ROWS[4]]
 
 
-@pytest.mark.parametrize("limit", [None, 1, 2, 3, 50])
-def test_lists_are_padded_side_by_side(keywords, limit):
-    ids, mask = keywords.padded(0, limit)
-    cut = [row[:limit] for row in ROWS]
-    length = max(map(len, cut))
-    assert ids.tolist() == [row + [0] * (length - len(row)) for row in cut]
-    assert mask.tolist() == [[1] * len(row) + [0] * (length - len(row)) for row in cut]
+def test_lists_are_padded_side_by_side(keywords):
+    ids, mask = keywords.padded(0)
+    length = max(map(len, ROWS))
+    assert ids.tolist() == [row + [0] * (length - len(row)) for row in ROWS]
+    assert mask.tolist() == [[1] * len(row) + [0] * (length - len(row)) for row in ROWS]
     assert ids.dtype == mask.dtype == np.int64
+
+
+def test_no_list_is_cut():
+    ids, mask = KeywordLists.from_names(names_column([["joy"] * 345]), IDS, UNKNOWN).padded(0)
+    assert ids.tolist() == [[IDS["joy"]] * 345]
+    assert mask.all()
+
+
+@pytest.mark.parametrize(
+    ("longest", "rows"), [(0, 64), (1, 64), (100, 64), (101, 63), (1000, 6), (99_999, 1)]
+)
+def test_long_lists_are_padded_a_few_at_a_time(longest, rows):
+    lists = KeywordLists.from_names(names_column([["joy"] * longest, []]), IDS, UNKNOWN)
+    assert lists.rows_at_once(64) == rows
 
 
 def test_the_padding_id_is_the_one_given(keywords):

@@ -116,7 +116,8 @@ def test_a_batch_is_padded_and_masked(tokenizer):
 def test_long_lists_are_cut_where_asked():
     tokenizer = keyword_tokenizer(["joy"], max_keywords=3)
     assert tokenizer("joy," * 5, truncation=True).input_ids == [2] * 3
-    assert keyword_tokenizer(["joy"]).model_max_length == 100
+    whole = keyword_tokenizer(["joy"])("joy," * 500, truncation=True)
+    assert whole.input_ids == [2] * 500
 
 
 @pytest.mark.parametrize("ids", [[2], [3], [2, 3, 4], [5, 6, 8]])
@@ -138,7 +139,7 @@ def test_a_saved_tokenizer_is_a_stock_one(tokenizer, tmp_path):
     assert loaded(texts).input_ids == tokenizer(texts).input_ids
     assert loaded.decode([2, 3]) == "joy, candy cane"
     assert loaded.get_vocab() == tokenizer.get_vocab()
-    assert loaded.model_max_length == 100
+    assert loaded.model_max_length == tokenizer.model_max_length
     assert (loaded.pad_token, loaded.unk_token) == ("[PAD]", "[UNK]")
 
 

@@ -112,3 +112,12 @@ def test_images_without_text_for_the_guide_do_not_dilute_its_loss(make_variant, 
     doubled["auxiliary_ids"][4:] = task.guide.tokenizer.unk_token_id
     found = task.losses(task.model, doubled, Accelerator(cpu=True))["auxiliary_loss"]
     torch.testing.assert_close(found, whole)
+
+
+def test_the_guide_reads_whole_lists(guide, se30k8_model, representation):
+    keywords = ["joy"] * 150 + ["fear"] * 150
+    split = Dataset.from_dict({"keywords": [keywords]})
+    found = guide.representation(guide.batch(guide.keywords(split), np.array([0])))[0].numpy()
+    np.testing.assert_allclose(
+        found, naive_representation(se30k8_model, keywords, representation), atol=1e-5
+    )

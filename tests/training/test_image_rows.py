@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.emotionnet import EmotionNetTask
@@ -30,3 +30,16 @@ def test_evaluation_pixels_are_those_of_the_saved_processor(task, make_emotionne
         [split[0]["image"], split[3]["image"]], return_tensors="pt"
     )["pixel_values"]
     assert torch.equal(pixels, expected)
+
+
+def test_the_text_target_is_the_mean_over_the_whole_list(task, make_emotionnet):
+    """f_t of Eq. 3 averages all keywords: here 300, the second half of them other ones."""
+    split = load_dataset(make_emotionnet().data)["train"].select([0])
+    known = [name for name in task.tokenizer.get_vocab() if name not in ("[PAD]", "[UNK]")]
+    names = [known[0]] * 150 + [known[1]] * 150
+    rows = Dataset.from_dict({**split[:], "keywords": [names]}, features=split.features)
+    batch = task._rows(rows).text(np.array([0]))
+    found = task.model.text_tower(batch["keyword_ids"], batch["keyword_mask"])[0]
+    table = task.model.text_tower.keyword_embedding.weight
+    vectors = [table[task.tokenizer.get_vocab()[name]] for name in known[:2]]
+    torch.testing.assert_close(found, (vectors[0] + vectors[1]) / 2)

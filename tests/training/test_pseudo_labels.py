@@ -3,6 +3,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.sources import SourceNotFoundError
@@ -12,6 +13,7 @@ from emotionnet_hf.models import (
     TextCNNForSequenceClassification,
     keyword_tokenizer,
 )
+from emotionnet_hf.training import pseudo_labels
 from emotionnet_hf.training.pseudo_labels import PseudoLabelError, write_pseudo_labels
 
 WORDS = ["awe", "fear", "joy", "tree", "sea", "rare word"]
@@ -38,8 +40,6 @@ def model(tmp_path_factory):
 
 def naive_scores(model, keywords):
     """One list at a time, class by name."""
-    from transformers import AutoTokenizer
-
     classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
     tokens = AutoTokenizer.from_pretrained(model)(", ".join(keywords), return_tensors="pt")
     with torch.inference_mode():
@@ -80,3 +80,13 @@ def test_model_of_other_classes_is_refused_and_nothing_is_written(release, model
     with pytest.raises(SourceNotFoundError):
         write_pseudo_labels(tmp_path / "none", model, tmp_path / "out.parquet", progress=False)
     assert not [path for path in tmp_path.iterdir() if "out.parquet" in path.name]
+
+
+def test_long_lists_are_read_whole(model, monkeypatch):
+    monkeypatch.setattr(pseudo_labels, "_BATCH", 3)  # in three parts, one of a single row
+    classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
+    lists = [["awe"], ["joy"] * 150 + ["fear"] * 150, ["tree", "sea"], ["sea"]]
+    found = pseudo_labels._scores(classifier, AutoTokenizer.from_pretrained(model), lists)
+    order = [classifier.config.label2id[name] for name in SE30K8]
+    for scores, keywords in zip(found[:, order].tolist(), lists, strict=True):
+        assert scores == pytest.approx(naive_scores(model, keywords), abs=1e-6)
