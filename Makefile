@@ -72,7 +72,7 @@ test-scripts: $(SCRIPTS_VENV)/.installed ## dataset_scripts/ under datasets 3, w
 test-all: test test-slow test-scripts ## every test
 
 ablation: $(INSTALLED) ## do the paper's ideas help on the generated sample? (long)
-	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python -m benchmarks.ablation
 
 tables: $(INSTALLED) ## the paper's tables on drawn pictures (long)
 	$(BIN)/python scripts/reproduce.py all --sample --work runs/sample_tables \

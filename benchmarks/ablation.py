@@ -1,6 +1,6 @@
 """Do the paper's ideas help on the generated sample, whose truth is known?
 
-    python benchmarks/ablation.py            # `make ablation`; stop and start it as you like
+    python -m benchmarks.ablation            # `make ablation`; stop and start it as you like
 
 Trains EmotionNet with and without soft labels (Eq. 1), with and without the embedding loss
 (Eq. 3), and with both, on samples with the paper's 15 % label error and with 40 %; at 15 % also
@@ -28,9 +28,9 @@ from datasets import load_dataset
 from scipy import stats
 from transformers import AutoImageProcessor
 
+from benchmarks.measuring import Parser
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.sample import generate_sample
-from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation import extract_features
 from emotionnet_hf.evaluation.clean_labels import (
     clean_labels,
@@ -121,10 +121,10 @@ def run_all(work: Path, seeds: range, workers: int) -> None:
 
     def start(cell: tuple[float, int]) -> None:
         noise, seed = cell
-        words = [sys.executable, __file__, "--cell", str(noise), str(seed), "--work", str(work)]
+        words = [sys.executable, "-m", "benchmarks.ablation", "--cell", str(noise), str(seed)]
         work.mkdir(parents=True, exist_ok=True)
         with (work / f"noise-{noise}-seed-{seed}.log").open("wb") as log:
-            subprocess.run(words, env=environ, check=True, stderr=log)
+            subprocess.run([*words, "--work", str(work)], env=environ, check=True, stderr=log)
         print(f"noise {noise} seed {seed}: done", flush=True)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -132,7 +132,7 @@ def run_all(work: Path, seeds: range, workers: int) -> None:
         list(pool.map(start, [(noise, seed) for seed, noise in product(seeds, NOISE)]))
 
 
-def summarize(work: Path, seeds: range) -> dict[str, Any]:
+def summarize(work: Path, seeds: range, environment: dict[str, Any]) -> dict[str, Any]:
     """Collect the scores: mean, spread, and the paired difference to 'neither'."""
     table: dict[str, Any] = {}
     for noise, name in [(noise, name) for noise in NOISE for name in variants(noise)]:
@@ -151,7 +151,7 @@ def summarize(work: Path, seeds: range) -> dict[str, Any]:
         "what": __doc__,
         "settings": {"num_images": NUM_IMAGES, "test_share": TEST_SHARE, "epochs": EPOCHS},
         "seeds": list(seeds),
-        "environment": environment(),
+        "environment": environment,
         "noise": table,
     }
 
@@ -205,7 +205,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run what is missing and write the tables."""
-    parser = argparse.ArgumentParser(description="The paper's ablation, on the generated sample.")
+    parser = Parser("The paper's ablation, on the generated sample.")
     parser.add_argument("--work", type=Path, default=Path("ablation"), help="folder for the runs")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default 5)")
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time (default 2)")
@@ -215,8 +215,9 @@ def main() -> None:
         run_cell(arguments.work, float(arguments.cell[0]), int(arguments.cell[1]))
         return
     seeds = range(arguments.seeds)
+    environment = parser.environment(arguments, seeds, arguments.work)
     run_all(arguments.work, seeds, arguments.workers)
-    result = summarize(arguments.work, seeds)
+    result = summarize(arguments.work, seeds, environment)
     write_json(RESULTS / "ablation.json", result)
     write_text(RESULTS / "ablation.md", markdown(result))
     print(markdown(result))

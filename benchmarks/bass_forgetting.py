@@ -11,7 +11,6 @@ Writes benchmarks/results/bass_forgetting.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import torch
 from transformers import AutoImageProcessor
 
 from benchmarks import real_keywords as real
-from emotionnet_hf.environment import environment
+from benchmarks.measuring import Parser
 from emotionnet_hf.files import write_json
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.models.backbones import load_backbone
@@ -46,13 +45,15 @@ def mixed(before: State, after: State, weights: float, statistics: float) -> Sta
 
 def main() -> None:
     """Take the trunks apart and write the scores."""
-    parser = argparse.ArgumentParser(description="Why EmotionNet of emoji loses on BASS.")
+    parser = Parser("Why EmotionNet of emoji loses on BASS.")
     parser.add_argument("--data", type=Path, default=real.DATA, help="folder of the real data")
     parser.add_argument("--work", type=Path, default=Path("real_keywords"), help="of the runs")
     arguments = parser.parse_args()
     if not (arguments.work / "choose-runs").is_dir():
         print(f"Skipped: {arguments.work} has no runs; run benchmarks/real_keywords.py first.")
         return
+    seeds = sorted({0, *real.FOLD_SEEDS})
+    environment = parser.environment(arguments, seeds, arguments.work)
     bench = real.Bench(arguments.data, arguments.work)
     lines = (bench.paths["bass"] / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
     rated = {row["file_name"]: row for row in map(json.loads, lines)}
@@ -82,7 +83,7 @@ def main() -> None:
             scores = dict(zip(real.RATINGS, np.mean(folds, axis=0).tolist(), strict=True))
             result.setdefault(run, {})[name] = scores
             print(run, name, {k: round(v, 3) for k, v in scores.items()}, flush=True)
-    found = {"what": __doc__, "environment": environment(), "runs": result}
+    found = {"what": __doc__, "environment": environment, "runs": result}
     write_json(real.RESULTS / "bass_forgetting.json", found)
 
 

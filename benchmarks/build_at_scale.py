@@ -11,7 +11,6 @@ have to be equal byte for byte. Writes benchmarks/results/build_at_scale.json.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -31,7 +30,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from emotionnet_hf.environment import environment
+from benchmarks.measuring import Parser
 from emotionnet_hf.files import write_json
 
 EMOTIONS, KEYWORDS = 690, 36534
@@ -144,12 +143,13 @@ def digest(folder: Path) -> str:
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser("Build a synthetic StockEmotion release of full size.")
     parser.add_argument("--rows", type=int, default=1_200_000)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     arguments = parser.parse_args()
+    environment = parser.environment(arguments, [arguments.seed])
     place = Path(tempfile.mkdtemp(dir=arguments.folder))
     try:
         make_release(place / "release", arguments.rows, arguments.seed)
@@ -178,6 +178,8 @@ def main() -> None:
         write_json(
             RESULTS,
             {
+                "what": __doc__,
+                "environment": environment,
                 "rows": arguments.rows,
                 "seed": arguments.seed,
                 "splits": whole["rows"],
@@ -191,7 +193,6 @@ def main() -> None:
                 "resumed_shards": again["resumed_shards"] if again else None,
                 "same_bytes_after_kills": same,
                 "dataset_bytes": sum(p.stat().st_size for p in first.rglob("*") if p.is_file()),
-                **environment(),
             },
         )
     finally:

@@ -51,8 +51,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from benchmarks.measuring import Parser
 from emotionnet_hf.dedup import LINKAGES, near_duplicates
-from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
 from emotionnet_hf.phash import hashes_to_hex, phash, phash_file
 
@@ -335,7 +335,7 @@ def versions() -> dict[str, str | None]:
 
 def main() -> None:
     """Compare all sides and write the numbers."""
-    parser = argparse.ArgumentParser(description="Near-duplicates and hashes, side by side.")
+    parser = Parser("Near-duplicates and hashes, side by side.")
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000, 4_000_000]
     )
@@ -350,6 +350,7 @@ def main() -> None:
         path, radius, repeats = arguments.child
         group_here(Path(path), int(radius), int(repeats))
         return
+    environment = parser.environment(arguments, [SEED])
     if arguments.quick:
         arguments.sizes, arguments.radii = [SMALL, BRUTE], [4, 8]
     os.environ["TQDM_DISABLE"] = "1"
@@ -358,7 +359,7 @@ def main() -> None:
         folder = Path(name)
         result = {
             "what": __doc__,
-            "environment": environment(),
+            "environment": environment,
             "versions": versions(),
             "seed": SEED,
             "faiss": {"tables": FAISS_TABLES, "bits": FAISS_BITS, "sample": FAISS_SAMPLE},

@@ -32,7 +32,7 @@ import torch
 from transformers import pipeline
 
 from benchmarks.dedup import draw_jpeg
-from emotionnet_hf.environment import environment
+from benchmarks.measuring import Parser
 from emotionnet_hf.evaluation.embed.change import feature_change
 from emotionnet_hf.evaluation.embed.encoding import Encoding, encoding_threads
 from emotionnet_hf.evaluation.embed.engines import Engine, open_engine
@@ -210,7 +210,7 @@ def quality(data: Path, count: int, cores: int) -> dict[str, Any]:
 
 def main() -> None:
     """Compare all sides and write the numbers."""
-    parser = argparse.ArgumentParser(description="Embedding beside the stock pipeline.")
+    parser = Parser("Embedding beside the stock pipeline.")
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
@@ -222,12 +222,13 @@ def main() -> None:
         "--only", choices=("speed", "quality"), help="measure one part, keep the file's other one"
     )
     arguments = parser.parse_args()
+    environment = parser.environment(arguments, [0])
     os.environ["TQDM_DISABLE"] = "1"
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     torch.set_num_threads(arguments.cores)
     kept = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.only else {}
     result = {**kept, "what": __doc__}
-    for part in measured(arguments):  # each is long, and kept though the next one fail
+    for part in measured(arguments, environment):  # each is long, and kept though the next one fail
         result.update(part)
         write_json(arguments.out, result)
         print(f"wrote {arguments.out}")
@@ -243,13 +244,15 @@ def cpu() -> dict[str, Any]:
     }
 
 
-def measured(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measured(
+    arguments: argparse.Namespace, environment: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Measure the parts that are asked for; each tells of the machine it was measured on."""
     if arguments.only != "quality":
         with tempfile.TemporaryDirectory() as folder:
             sizes = (arguments.backbone, arguments.pictures, arguments.rounds, arguments.cores)
             yield {
-                "environment": environment(),
+                "environment": environment,
                 "cpu": cpu(),
                 "cores": arguments.cores,
                 "machine_was_shared": arguments.shared,
@@ -257,7 +260,7 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             }
     if arguments.only != "speed" and arguments.data:
         found = quality(arguments.data, 600, arguments.cores)
-        yield {"quality": {**found, "environment": environment(), "cpu": cpu()}}
+        yield {"quality": {**found, "environment": environment, "cpu": cpu()}}
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ import numpy as np
 import requests
 from PIL import Image
 
+from benchmarks.measuring import Parser
 from emotionnet_hf.data.fetch import fetch_images
-from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -203,7 +203,7 @@ def measure(latency: float, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write the numbers."""
-    parser = argparse.ArgumentParser(description="fetch_images beside a thread pool, img2dataset.")
+    parser = Parser("fetch_images beside a thread pool, img2dataset.")
     parser.add_argument("--count", type=int, default=1500, help="URLs (default 1500)")
     parser.add_argument("--turns", type=int, default=3, help="turns of each side (default 3)")
     parser.add_argument("--concurrency", type=int, default=256, help="requests at a time")
@@ -214,6 +214,7 @@ def main() -> None:
     if arguments.serve is not None:
         asyncio.run(serve(arguments.serve))
         return
+    environment = parser.environment(arguments, range(PICTURES))
     found = {f"{latency:g} s": measure(latency, arguments) for latency in arguments.latency}
     packages = {name: version(name) for name in ("aiohttp", "requests", "urllib3")}
     if arguments.img2dataset:
@@ -222,7 +223,7 @@ def main() -> None:
         packages["img2dataset"] = subprocess.check_output(words, text=True).strip()
     result = {
         "what": __doc__,
-        "environment": environment(),
+        "environment": environment,
         "packages": packages,
         "settings": {
             "urls": arguments.count,

@@ -18,25 +18,23 @@ Writes benchmarks/results/real_tables/.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from benchmarks.measuring import Parser
 from emotionnet_hf.emotions import AFFECTNET, EMOTIC, MIKELS, SE30K8, UBE
 from emotionnet_hf.files import write_text
 from emotionnet_hf.loading.normal_form import normalize_keyword
+from scripts import reproduce
 
-ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).parents[2] / "shared" / "data"
 NEEDED = ("emoji", "w2v_googlenews_8k", "imagenet_backbone", "release_vocabulary")
 TRUNK = "mobilenetv2_100.safetensors"
@@ -240,7 +238,7 @@ se30k8_textcnn: {text}
 
 def main() -> None:
     """Make the DATA_ROOT and reproduce."""
-    parser = argparse.ArgumentParser(description="The paper's tables on real emoji.")
+    parser = Parser("The paper's tables on real emoji.")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real data")
     parser.add_argument("--work", type=Path, default=Path("real_tables"), help="for the runs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/real_tables")
@@ -249,6 +247,7 @@ def main() -> None:
     if missing := [name for name in NEEDED if not (arguments.data / name).exists()]:
         print(f"Skipped: {arguments.data} has no {', no '.join(missing)}. See --data.")
         return
+    parser.environment(arguments, work=arguments.work)  # refuses; the tables get it below
     root = arguments.work / "data"
     if not root.is_dir():
         unfinished = root.with_name("data.unfinished")
@@ -258,8 +257,9 @@ def main() -> None:
     where = ["--data-root", root, "--work", arguments.work, "--out", arguments.out]
     settings = arguments.work / "emoji.yaml"
     write_text(settings, scale(root))
-    script = [sys.executable, ROOT / "scripts" / "reproduce.py", "all", *where, "--scale", settings]
-    subprocess.run([*map(str, script), *arguments.words], check=True)
+    where += ["--scale", settings, *["--allow-dirty"] * arguments.allow_dirty]
+    # In this process, so that the tables name this command.
+    reproduce.main(["all", *map(str, where), *arguments.words])
 
 
 if __name__ == "__main__":

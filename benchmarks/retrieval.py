@@ -43,7 +43,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from emotionnet_hf.environment import environment
+from benchmarks.measuring import Parser
 from emotionnet_hf.evaluation.features import best_first, in_batches, unit_rows
 from emotionnet_hf.evaluation.retrieval import choice
 from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA
@@ -219,7 +219,7 @@ def real_recall(few: np.ndarray, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Make vectors, compare, write the numbers."""
-    parser = argparse.ArgumentParser(description="Search beside the flat default of datasets.")
+    parser = Parser("Search beside the flat default of datasets.")
     parser.add_argument("--rows", type=int, default=1_170_000)
     parser.add_argument("--dims", type=int, default=2048)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -234,6 +234,7 @@ def main() -> None:
         where = Path(folder), int(threads)
         print(json.dumps(builders[task](*where) if task in builders else search(*where, task)))
         return
+    environment = parser.environment(arguments, [SEED], arguments.work)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.work or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -244,7 +245,7 @@ def main() -> None:
         np.save(folder / "queries.npy", unit_rows(next(many(few, QUERIES, arguments.dims, 2))))
         result = {
             "what": __doc__,
-            "environment": environment(),
+            "environment": environment,
             "faiss-cpu": importlib.metadata.version("faiss-cpu"),
             "vectors": "drawn" if real is None else "real features, made many",
             "rows": arguments.rows,

@@ -23,6 +23,7 @@ from transformers import AutoImageProcessor
 
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.sample import generate_sample
+from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation import extract_features
 from emotionnet_hf.evaluation.clean_labels import (
     clean_labels,
@@ -132,6 +133,7 @@ def quickstart(
         if arguments[name] < least:
             raise ValueError(f"{name} is {arguments[name]}; it must be at least {least}.")
     _make_room(out, overwrite)
+    code = environment([seed])
     write_json(out / _MARK, arguments)
     seconds: dict[str, float] = {}
     with _timed("draw the sample", seconds):
@@ -159,7 +161,7 @@ def quickstart(
         )
     with _timed("reload in another process and measure", seconds):
         findings = _measure(out)
-    report = {"arguments": arguments, "seconds": seconds, **findings.numbers}
+    report = {"arguments": arguments, "environment": code, "seconds": seconds, **findings.numbers}
     write_json(out / "report.json", report)
     write_report(out, findings, seconds)
     return report

@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from emotionnet_hf.environment import committed_environment, note_work
 from emotionnet_hf.reproduction.run import reproduce
 from emotionnet_hf.reproduction.sample_root import draw_data_root
 from emotionnet_hf.reproduction.tables import TABLES
@@ -22,7 +24,7 @@ from emotionnet_hf.reproduction.trainings import Scale
 RECIPES = Path(__file__).parent / "recipes"
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -36,22 +38,25 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scale", type=Path, help="YAML of what differs from the paper's recipes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
     parser.add_argument("--workers", type=int, default=1, help="models at a time (default 1)")
+    parser.add_argument("--allow-dirty", action="store_true", help="measure uncommitted code")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("--no-progress", action="store_true", help="hide progress bars")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main() -> None:
-    """Run."""
-    arguments = parse()
+def main(words: Sequence[str] | None = None) -> None:
+    """Run; the words are those of the process where None."""
+    arguments = parse(words)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     logging.getLogger("gensim").setLevel(logging.WARNING)
     progress = not arguments.no_progress
     root, scale = arguments.data_root, arguments.scale
-    if arguments.sample:
-        root = draw_data_root(arguments.work / "data", progress=progress)
-        scale = scale or RECIPES / "scale_sample.yaml"
     try:
+        code = committed_environment(arguments.seeds, allow_dirty=arguments.allow_dirty)
+        code = note_work(arguments.work, code)
+        if arguments.sample:
+            root = draw_data_root(arguments.work / "data", progress=progress)
+            scale = scale or RECIPES / "scale_sample.yaml"
         pages = reproduce(
             TABLES if "all" in arguments.tables else arguments.tables,
             root,
@@ -60,6 +65,7 @@ def main() -> None:
             recipes=RECIPES,
             scale=Scale.read(scale) if scale else Scale(),
             seeds=arguments.seeds,
+            environment=code,
             workers=arguments.workers,
             progress=progress,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 EXIT_FAILED = 1
@@ -18,6 +19,29 @@ def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentP
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("--no-progress", action="store_true", help="hide progress bars")
     return parser
+
+
+def allow_dirty(parser: argparse.ArgumentParser) -> None:
+    """Add the switch of commands that write a file of results; see `refuse_dirty`."""
+    parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="write results of code that no commit has, and mark them (default: refuse)",
+    )
+
+
+def refuse_dirty(results: Path | None, arguments: argparse.Namespace) -> None:
+    """Refuse to write results of code that no commit has, before the work starts.
+
+    What is only printed says so in its ``environment``.
+
+    Raises:
+        DirtyTreeError: ``results`` is a file, the code was changed and the switch is not given.
+    """
+    from emotionnet_hf.environment import committed_environment
+
+    if results is not None:
+        committed_environment(allow_dirty=arguments.allow_dirty)
 
 
 def count(text: str) -> int:

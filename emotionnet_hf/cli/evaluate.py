@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from emotionnet_hf.cli.command import command, count, show
+from emotionnet_hf.cli.command import allow_dirty, command, count, refuse_dirty, show
 
 if TYPE_CHECKING:
     from emotionnet_hf.evaluation.zero_shot import ZeroShotReport
@@ -46,6 +46,7 @@ def _add_benchmark(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="write the results, and a Markdown file beside it",
     )
+    allow_dirty(parser)
     parser.add_argument("--device", help="where to compute (default: a GPU where there is one)")
     parser.add_argument("--batch-size", type=count, default=32, help="images at a time")
 
@@ -180,6 +181,7 @@ def _run_probe(arguments: argparse.Namespace) -> int:
         load_for_seeds,
     )
 
+    refuse_dirty(arguments.out, arguments)
     if arguments.no_progress:
         disable_progress_bars()
     names = (
@@ -219,6 +221,7 @@ def _run_zero_shot(arguments: argparse.Namespace) -> int:
     from emotionnet_hf.evaluation.zero_shot import evaluate_zero_shot
     from emotionnet_hf.files import write_json, write_text
 
+    refuse_dirty(arguments.out, arguments)
     if arguments.no_progress:
         disable_progress_bars()
     names = (

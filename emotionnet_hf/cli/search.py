@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from emotionnet_hf.cli.command import EXIT_FAILED, command, count, show
+from emotionnet_hf.cli.command import EXIT_FAILED, allow_dirty, command, count, refuse_dirty, show
 
 
 def add_command(commands: Any) -> None:
@@ -34,6 +34,7 @@ def add_command(commands: Any) -> None:
         type=Path,
         help="file for recall@k and mean average precision of the index against its labels",
     )
+    allow_dirty(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -41,6 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if not arguments.queries and arguments.scores is None:
         raise ValueError("give a query, or --scores")
+    refuse_dirty(arguments.scores, arguments)
     if arguments.sheet is not None:
         check_sheet(arguments.sheet)
     folders = [folder for folder in (arguments.beside, arguments.index) if folder is not None]

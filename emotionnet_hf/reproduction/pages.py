@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation.paper_tables import known_numbers
 from emotionnet_hf.files import write_json, write_text
 from emotionnet_hf.reproduction.measurements import Measurements
@@ -16,13 +15,19 @@ from emotionnet_hf.reproduction.tables import BASELINE, Cell, Table
 from emotionnet_hf.reproduction.trainings import UNTRAINED
 
 
-def collect(table: Table, measurements: Measurements, seeds: Sequence[int]) -> dict[str, Any]:
+def collect(
+    table: Table,
+    measurements: Measurements,
+    seeds: Sequence[int],
+    environment: Mapping[str, Any],
+) -> dict[str, Any]:
     """Put together what was measured for a table.
 
     Args:
         table: Which.
         measurements: Where its cells are.
         seeds: Of the trainings.
+        environment: Where they were made, as `committed_environment` tells.
 
     Returns:
         Plain values for JSON: ``cells``, each with the paper's number (a share of 1, None where
@@ -38,7 +43,7 @@ def collect(table: Table, measurements: Measurements, seeds: Sequence[int]) -> d
         "baseline": scale.baseline,
         "seeds": list(seeds),
         "about_the_data": measurements.trainings.root.about,
-        "environment": environment(),
+        "environment": dict(environment),
         "cells": [_cell(table, cell, measurements, seeds) for cell in table.cells],
     }
 
@@ -155,7 +160,11 @@ def _chance(result: Mapping[str, Any], table: Table) -> list[str]:
 
 
 def write_tables(
-    tables: Sequence[Table], measurements: Measurements, seeds: Sequence[int], out: Path
+    tables: Sequence[Table],
+    measurements: Measurements,
+    seeds: Sequence[int],
+    environment: Mapping[str, Any],
+    out: Path,
 ) -> list[Path]:
     """Write ``NAME.json`` and ``NAME.md`` of each table.
 
@@ -163,6 +172,7 @@ def write_tables(
         tables: Which.
         measurements: Where their cells are.
         seeds: Of the trainings.
+        environment: Where they were made.
         out: The folder.
 
     Returns:
@@ -170,7 +180,7 @@ def write_tables(
     """
     pages = []
     for table in tables:
-        result = collect(table, measurements, seeds)
+        result = collect(table, measurements, seeds, environment)
         write_json(out / f"{table.name}.json", result)
         pages.append(out / f"{table.name}.md")
         write_text(pages[-1], markdown(result, table))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from emotionnet_hf.environment import environment as here
 from emotionnet_hf.reproduction.data_root import DataRoot, MissingDataError
 from emotionnet_hf.reproduction.figure import draw_figure
 from emotionnet_hf.reproduction.measurements import Measurements
@@ -37,6 +39,7 @@ def reproduce(
     recipes: Path,
     scale: Scale | None = None,
     seeds: Sequence[int] = (0, 1, 2),
+    environment: Mapping[str, Any] | None = None,
     workers: int = 1,
     progress: bool = True,
 ) -> list[Path]:
@@ -50,6 +53,8 @@ def reproduce(
         recipes: Folder of the recipes.
         scale: What differs from them; None for nothing.
         seeds: Of the trainings.
+        environment: What the tables tell of code and machine, as `committed_environment` does,
+            which refuses changed code; None for `environment`, which marks it.
         workers: Models at a time, each in a process with its share of the cores.
         progress: Show progress bars.
 
@@ -63,6 +68,7 @@ def reproduce(
     """
     if not data_root.is_dir():
         raise NotADirectoryError(f"There is no folder {data_root}; give the one of the data sets")
+    told = here(seeds) if environment is None else environment
     tables = list(tables)
     chosen = [TABLES[name] for name in tables]
     trainings = Trainings(DataRoot(data_root), work, recipes, scale or Scale(), progress)
@@ -79,7 +85,7 @@ def reproduce(
         if (wanted := [cell for cell in of_model if seed in cell.seeds(seeds)])
     ]
     failed = _one_by_one(jobs) if workers == 1 else _in_processes(jobs, workers)
-    pages = write_tables(chosen, measurements, seeds, out)
+    pages = write_tables(chosen, measurements, seeds, told, out)
     if failed:
         (_, wanted, seed), error = failed[0]
         raise ReproductionError(

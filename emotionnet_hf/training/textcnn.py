@@ -98,7 +98,7 @@ def _measure_test(task: _TextCNNTask, split: Dataset, folder: Path) -> None:
         "protocol": "keywords",
         # Without a majority in any row there is no accuracy.
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
-        "environment": environment(),
+        "environment": environment([task.arguments.seed]),
     }
     if accelerator.is_main_process:
         write_json(path, results)

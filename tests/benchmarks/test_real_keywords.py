@@ -49,7 +49,7 @@ def test_gain_interval_is_above_zero_for_a_clear_gain_and_zero_for_none(rng, mon
     labels = np.eye(4, dtype=bool)[rng.integers(4, size=80)]
     base, concepts = rng.random((80, 4)), np.arange(80) // 2
     for run, expected in [(labels.astype(float), True), (base, False)]:
-        interval = real_keywords.gain_interval([run], base, labels, labels, concepts)
+        interval = real_keywords.gain_interval([run], [base], labels, labels, concepts)
         assert {low > 0 for low, _ in interval.values()} == {expected}
 
 

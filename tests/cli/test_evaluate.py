@@ -25,6 +25,7 @@ def folder(tmp_path):
 
 def run(folder, *words):
     always = ("--benchmark", "deep-emotion", "--data-dir", folder, "--device", "cpu")
+    always += ("--allow-dirty",)
     words = ("evaluate", "linear-probe", *always, "--no-progress", *words)
     return cli.main([str(word) for word in words])
 
@@ -84,6 +85,7 @@ def test_what_cannot_be_done_is_one_line(folder, capsys, words, message):
 
 def zero_shot(folder, *words):
     always = ("--benchmark", "DE", "--data-dir", folder, "--device", "cpu", "--no-progress")
+    always += ("--allow-dirty",)
     return cli.main([str(word) for word in ("evaluate", "zero-shot", *always, *words)])
 
 
@@ -137,3 +139,15 @@ def test_too_many_unreadable_pictures_are_refused_though_they_were_checked(folde
     assert "8 of 80 pictures cannot be opened" in capsys.readouterr().err
     assert run(folder, *MODEL, "--seeds", "0", "--max-unreadable", "0.2") == 0
     assert "8 of 80 pictures cannot be opened and are left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["linear-probe", "zero-shot"])
+def test_results_of_changed_code_are_refused_before_the_work(kind, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("emotionnet_hf.environment.changed_files", lambda: ["emotionnet_hf/a.py"])
+    words = ("--benchmark", "DE", "--data-dir", "nowhere", "--model", "nothing")
+    assert cli.main(["evaluate", kind, *words, "--out", str(tmp_path / "a.json")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("emotionnet: emotionnet_hf/a.py differ") and "--allow-dirty" in line
+    # What is only printed says it in its environment.
+    assert cli.main(["evaluate", kind, *words]) == 1
+    assert "nowhere" in capsys.readouterr().err

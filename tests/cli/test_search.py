@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from emotionnet_hf.cli import search as search_command
+from emotionnet_hf.environment import DirtyTreeError
 from emotionnet_hf.evaluation.retrieval import build_index
 from emotionnet_hf.hub.results import read_results
 
@@ -62,7 +63,7 @@ def test_sheet_has_the_other_index_on_top(index, tmp_path, capsys):
 
 
 def test_scores_are_a_file_that_cards_can_show(index, tmp_path, capsys):
-    assert run(index, "--scores", tmp_path / "scores.json", "--json") == 0
+    assert run(index, "--scores", tmp_path / "scores.json", "--json", "--allow-dirty") == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores == json.loads((tmp_path / "scores.json").read_text())
     assert scores["metrics"]["rows_with_relevant"] == 1
@@ -75,3 +76,10 @@ def test_nothing_to_search_is_an_error(index):
         run(index)
     with pytest.raises(ValueError, match=r"\.png"):
         run(index, "joy", "--sheet", "s.pdf")
+
+
+def test_scores_of_changed_code_are_refused(index, tmp_path, monkeypatch):
+    monkeypatch.setattr("emotionnet_hf.environment.changed_files", lambda: ["emotionnet_hf/a.py"])
+    with pytest.raises(DirtyTreeError, match="--allow-dirty"):  # run() passes --debug
+        run(index, "--scores", tmp_path / "scores.json")
+    assert not (tmp_path / "scores.json").exists()

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from emotionnet_hf.environment import environment
 from emotionnet_hf.files import write_json
 from emotionnet_hf.reproduction.data_root import DataRoot
 from emotionnet_hf.reproduction.measurements import Measurements
@@ -29,7 +30,7 @@ def measured(tmp_path):
 
 
 def test_ours_stand_over_the_papers(measured, tmp_path):
-    (page,) = write_tables([TABLE], measured, (0, 1), tmp_path / "out")
+    (page,) = write_tables([TABLE], measured, (0, 1), environment(), tmp_path / "out")
     text = page.read_text()
     lines = text.splitlines()
     assert lines[0] == "# Table 2: Linear evaluation"
@@ -59,12 +60,12 @@ def test_ours_stand_over_the_papers(measured, tmp_path):
 def test_what_stands_for_the_papers_baseline_is_told(tmp_path, changes, told):
     scale = Scale("tiny", changes, baseline=UNTRAINED)
     measurements = Measurements(Trainings(DataRoot(tmp_path), tmp_path / "w", Path("."), scale))
-    (page,) = write_tables([TABLE], measurements, (0,), tmp_path / "out")
+    (page,) = write_tables([TABLE], measurements, (0,), environment(), tmp_path / "out")
     assert f'"ResNet-50" is EmotionNet\'s trunk before training {told}.' in page.read_text()
 
 
 def test_json_has_values_spread_and_reasons(measured, tmp_path):
-    write_tables([TABLE], measured, (0, 1), tmp_path / "out")
+    write_tables([TABLE], measured, (0, 1), environment(), tmp_path / "out")
     result = json.loads((tmp_path / "out" / "table2.json").read_text())
     assert result["seeds"] == [0, 1] and result["about_the_data"] == "These are drawn."
     assert "packages" in result["environment"]
@@ -77,11 +78,11 @@ def test_json_has_values_spread_and_reasons(measured, tmp_path):
 
 
 def test_one_seed_has_no_spread_and_no_run_says_so(measured, tmp_path):
-    (page,) = write_tables([TABLE], measured, (0,), tmp_path / "out")
+    (page,) = write_tables([TABLE], measured, (0,), environment(), tmp_path / "out")
     assert (
         "| EmotionNet | 56.00 | 57.00 |" in page.read_text() and "one run (1)" in page.read_text()
     )
-    (page,) = write_tables([TABLES["table5"]], measured, (0,), tmp_path / "out")
+    (page,) = write_tables([TABLES["table5"]], measured, (0,), environment(), tmp_path / "out")
     assert page.read_text().splitlines()[-1] == "- not run yet"
 
 
@@ -95,7 +96,7 @@ def test_what_is_measured_once_has_no_spread(tmp_path):
                 found = {"metrics": dict.fromkeys(names, 0.5 + 0.01 * seed)}
                 write_json(measurements._path(cell, seed), found)
     tables = [TABLES["figure4"], TABLES["section5.3"]]
-    pages = write_tables(tables, measurements, (0, 1, 2), tmp_path / "out")
+    pages = write_tables(tables, measurements, (0, 1, 2), environment(), tmp_path / "out")
     figure, classes = (page.read_text() for page in pages)
     assert "| ResNet-50 | 50.00 | 50.00 |" in figure
     assert "| EmotionNet | 51.00 ± 1.00 | 51.00 ± 1.00 |" in figure
@@ -103,12 +104,14 @@ def test_what_is_measured_once_has_no_spread(tmp_path):
 
 
 def test_fewer_runs_than_seeds_are_told(measured, tmp_path):
-    (page,) = write_tables([TABLE], measured, (0, 1, 2), tmp_path / "out")
+    (page,) = write_tables([TABLE], measured, (0, 1, 2), environment(), tmp_path / "out")
     assert "| EmotionNet | 57.00 ± 1.41 (2 of 3) |" in page.read_text()
 
 
 def test_rows_of_a_model_of_another_name_say_so(measured, tmp_path):
-    pages = write_tables([TABLES["table5"], TABLES["table6"]], measured, (0,), tmp_path / "out")
+    pages = write_tables(
+        [TABLES["table5"], TABLES["table6"]], measured, (0,), environment(), tmp_path / "out"
+    )
     subsets, zero_shot = (page.read_text() for page in pages)
     assert '"100 % of StockEmotion" is "- Embed & Soft".' in subsets
     assert '"EmotionNet" is "+ Extra anno".' in zero_shot
@@ -119,5 +122,5 @@ def test_chance_is_that_of_all_seeds(measured, tmp_path):
     for seed, chance in ((0, 0.2), (1, 0.3)):
         found = {"metrics": {cell.metric: 0.5}, "told": {"chance": {cell.metric: chance}}}
         write_json(measured._path(cell, seed), found)
-    (page,) = write_tables([TABLE], measured, (0, 1), tmp_path / "out")
+    (page,) = write_tables([TABLE], measured, (0, 1), environment(), tmp_path / "out")
     assert "| chance | 25.00 |  |  |  |  |  |" in page.read_text().splitlines()

@@ -97,7 +97,7 @@ def evaluate_linear_probe(
         arguments=evaluation.arguments,
         set_aside=evaluation.set_aside,
         results=tuple(results),
-        environment=environment(),
+        environment=environment(evaluation.arguments.seeds),
         notes=(*evaluation.notes, *absent_classes(results[-1].by_class)),
     )
 

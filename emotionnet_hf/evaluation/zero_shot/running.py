@@ -253,7 +253,7 @@ def _report(
         settings=settings,
         notes=[*notes, *absent_classes(by_class)],
         release=benchmark.release,
-        environment=environment(),
+        environment=environment([settings["seed"]]),
         scores=scored.scores,
         image_ids=[ids[i] for i in np.flatnonzero(seen)],
     )
