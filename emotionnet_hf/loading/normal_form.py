@@ -6,6 +6,9 @@ file, in a vocabulary and in a model's tokenizer is the same "candy cane".
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 import reprlib
 import unicodedata
 from functools import lru_cache
@@ -18,6 +21,13 @@ _INVISIBLE: dict[int, str | None] = {
 # At the edge of a keyword these are left-overs of a list's syntax and never part of a word.
 _EDGES = ' ",;\u201c\u201d\u201e\u00ab\u00bb'
 _MAX_SHOWN = 60
+# A list that some program wrote as one text: in its brackets are words with or without quotes.
+_BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_QUOTED_WORD = re.compile(_QUOTED, re.DOTALL)
+_QUOTED_WORDS = re.compile(rf"\s*(?:{_QUOTED})(?:[\s,]+(?:{_QUOTED}))*[\s,]*", re.DOTALL)
+_NUMPY_CALL = re.compile(r"array\((\[.*\])(?:, *dtype=[^()\[\]]*)?\)", re.DOTALL)
+_ENTITY = re.compile(r"&#?\w+;")
 _SINGLE_QUOTES = ("''", "\u2018\u2019")
 
 
@@ -74,22 +84,27 @@ _normal_form = lru_cache(maxsize=2**16)(normalize_keyword)
 
 
 def parse_keywords(value: object) -> list[str]:
-    """Read one image's keywords.
+    """Read one image's keywords, the same way wherever they are written.
 
     A comma separates keywords everywhere in this package (in files, in the tokenizer), so an
-    entry of a list that holds commas is several keywords too.
+    entry of a list that holds commas is several keywords too. In one text a semicolon separates as
+    well, but for those of `&amp;` and its like. A list that came back from a file as its text is
+    that list, see `listed`.
 
     Args:
-        value: A list, tuple or NumPy array of strings, or one comma-separated string.
+        value: A list, tuple or NumPy array of strings, or one text.
 
     Returns:
         The keywords in normal form, in order, without empty ones and repetitions.
 
     Raises:
-        KeywordError: The value has another type, or one of its entries is not a string.
+        KeywordError: The value has another type, one of its entries is not a string, or it is a
+            list written in a way that cannot be told.
 
     >>> parse_keywords("Joy, candy  cane,, JOY")
     ['joy', 'candy cane']
+    >>> parse_keywords("['fear' 'storm']") == parse_keywords('["fear", "storm"]')
+    True
     """
     keywords: dict[str, None] = {}
     for entry in _entries(value):
@@ -106,7 +121,8 @@ def parse_keywords(value: object) -> list[str]:
 
 def _entries(value: object) -> list[object]:
     if isinstance(value, str):
-        return [value]
+        found = listed(value)
+        return _separated(value) if found is None else found
     if not isinstance(value, list | tuple) and hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -114,6 +130,74 @@ def _entries(value: object) -> list[object]:
     raise KeywordError(
         f"keywords of the wrong type: {shown(value)}; "
         "a list of strings or one comma-separated string is needed"
+    )
+
+
+def _separated(text: str) -> list[object]:
+    return [text] if ";" not in text or _ENTITY.search(text) else list(text.split(";"))
+
+
+def listed(text: str) -> list[object] | None:
+    """Read a list that a program wrote into a table as one text.
+
+    Such a text is in brackets: JSON (``["a", "b"]``), what Python prints (``['a', 'b']``, also in
+    round brackets or braces), what NumPy and `Dataset.to_csv` print (``['a' 'b']``), and words
+    without quotes between commas (``[a, b]``, in braces as PostgreSQL has it). Nothing is run.
+
+    Args:
+        text: One cell.
+
+    Returns:
+        The list; None where the text is none.
+
+    Raises:
+        KeywordError: It is in the brackets of a list, and what is in them cannot be told apart.
+
+    >>> listed("['candy cane' 'joy']"), listed("[joy, candy cane]"), listed("joy, candy cane")
+    (['candy cane', 'joy'], ['joy', 'candy cane'], None)
+    """
+    text = text.strip()
+    if call := _NUMPY_CALL.fullmatch(text):
+        text = call[1]
+    if len(text) < 2 or _BRACKETS.get(text[0]) != text[-1]:
+        return None
+    if text[0] == "[":
+        try:
+            found = json.loads(text)
+            return found if isinstance(found, list) else None
+        except (ValueError, RecursionError):
+            pass  # another notation, see below
+    inside = text[1:-1]
+    if _QUOTED_WORDS.fullmatch(inside):
+        return _unquoted(_QUOTED_WORD.findall(inside), text)
+    return _bare(inside, text)
+
+
+def _unquoted(words: list[str], text: str) -> list[object]:
+    try:
+        return [ast.literal_eval(word.replace("\n", "\\n")) for word in words]
+    except (ValueError, SyntaxError) as error:
+        raise _untold(text) from error
+
+
+def _bare(inside: str, text: str) -> list[object] | None:
+    """Words without quotes; None for a text that only begins and ends as a list does."""
+    if any(sign in inside for sign in "[](){}") or text[0] == "(":
+        return None
+    words = [word.strip() for word in inside.split(",")]
+    if text[0] == "{" and len(words) < 2 and ":" not in inside:
+        return None
+    odd = any(word[:1] in ("'", '"') or word in ("...", "None", "nan") for word in words)
+    # One that has spaces may be a phrase, or several words without commas between them.
+    if odd or (len(words) == 1 and " " in words[0]) or (text[0] == "{" and ":" in inside):
+        raise _untold(text)
+    return list(filter(None, words))
+
+
+def _untold(text: str) -> KeywordError:
+    return KeywordError(
+        f"a list in a notation that is not known: {brief(text)}; write a JSON list, or words with "
+        "commas between them and without brackets"
     )
 
 

@@ -14,6 +14,7 @@ them is ever run, see `safe_pickle`.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -206,27 +207,52 @@ def stock_id(value: object) -> int:
     return number
 
 
-def inside(name: object) -> str:
-    """Refuse a path that leads out of the folder of images.
+def inside(name: object, folder: str | Path | None = None) -> str:
+    """Bring the name of a file in a folder into the one form that all tables are compared in.
+
+    `./a.png`, `a//b.png` and `sub/../a.png` are what they lead to. A backslash is a slash, as
+    Windows writes it, unless a file of that very name is in the folder. An absolute path is good
+    where it leads into the folder.
 
     Args:
-        name: A relative path, with `/` between its parts.
+        name: As a table has it.
+        folder: What it is relative to; None where only the text decides.
 
     Returns:
-        The path.
+        A path seen from the folder, with `/` between its parts.
 
     Raises:
-        RowError: It is no text, empty, absolute, or leads out of the folder.
+        RowError: It is no text, empty, or leads out of the folder.
+
+    >>> inside("./x/../a.png"), inside("x//a.png")
+    ('a.png', 'x/a.png')
     """
-    if not isinstance(name, str) or not name or PurePosixPath(name) == PurePosixPath("."):
+    if not isinstance(name, str) or not name:
         raise RowError(f"no file name: {brief(name)}")
-    path = PurePosixPath(name)
-    # Both kinds of path, so that a release means the same on every system.
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
-        raise RowError(f"file name leads out of the folder: {brief(name)}")
+    if "\0" in name:
+        raise RowError(f"file name holds a zero byte: {brief(name)}")
     if name != name.encode("utf-8", "replace").decode("utf-8"):
         raise RowError(f"file name is not valid Unicode: {brief(name)}")
-    return str(path)
+    path = name
+    if "\\" in name and not (folder is not None and os.path.isfile(os.path.join(folder, name))):
+        path = name.replace("\\", "/")
+    path = posixpath.normpath(path if folder is None else _seen_from(folder, path))
+    if path == ".":
+        raise RowError(f"no file name: {brief(name)}")
+    # Both kinds of path, so that a table means the same on every system.
+    if path.startswith(("/", "../")) or path == ".." or PureWindowsPath(path).drive:
+        raise RowError(f"file name leads out of the folder: {brief(name)}")
+    return path
+
+
+def _seen_from(folder: str | Path, path: str) -> str:
+    """Cut the folder off an absolute path, be it reached by a link or not."""
+    if os.path.isabs(path):
+        for place in (os.path.abspath(folder), os.path.realpath(folder)):
+            start = os.path.join(place, "")
+            if os.path.normpath(path).startswith(start):
+                return os.path.normpath(path)[len(start) :].replace(os.sep, "/")
+    return path
 
 
 def whole_numbers(value: object, below: int, what: str) -> list[int]:

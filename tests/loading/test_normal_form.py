@@ -118,3 +118,55 @@ def test_deep_values_have_a_text_too():
     assert brief(value) == "[[[...]]]"
     while value:  # taken apart by hand, for Python's own way is recursive
         value = value[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["candy cane", "it\'s", "joy"]',
+        "['candy cane', \"it's\", 'joy']",
+        "('candy cane', \"it's\", 'joy')",
+        "['candy cane' \"it's\" 'joy']",
+        "['candy cane'\n \"it's\"\n 'joy']",
+        "array(['candy cane', \"it's\", 'joy'], dtype=object)",
+        "[candy cane, it's, joy]",
+        "{candy cane,it's,joy}",
+        " ['candy cane', 'it\\'s', 'joy',] ",
+        "candy cane; it's; joy",
+        "candy cane, it's; joy",
+    ],
+)
+def test_a_list_written_as_text_is_that_list(text):
+    assert parse_keywords(text) == ["candy cane", "it's", "joy"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "['joy' 'fear' ... 'sky']",
+        "[joy fear]",
+        "['joy', None]",
+        "['joy', nan]",
+        "['joy''fear']",
+        "['joy', fear]",
+        "{'joy': 0.9}",
+    ],
+)
+def test_a_list_that_cannot_be_told_is_refused(text):
+    with pytest.raises(KeywordError, match="notation that is not known"):
+        parse_keywords(text)
+
+
+def test_a_text_in_brackets_need_not_be_a_list():
+    assert parse_keywords("(c) joy, sky (blue)") == ["(c) joy", "sky (blue)"]
+    assert parse_keywords("[sky], [sea]") == ["[sky]", "[sea]"]
+    assert parse_keywords("{joy}") == ["{joy}"]
+    assert parse_keywords("[]") == parse_keywords("") == []
+    assert parse_keywords("rock &amp; roll, joy") == ["rock &amp; roll", "joy"]
+
+
+def test_arrays_as_numpy_and_datasets_print_them():
+    words = np.array(["fear", "it's", 'a "b"', "candy cane"] * 30)
+    assert parse_keywords(str(words)) == ["fear", "it's", 'a "b', "candy cane"]
+    assert parse_keywords(str(words.astype(object))) == parse_keywords(list(words))
+    assert parse_keywords(repr(words[:4])) == parse_keywords(list(words))

@@ -103,10 +103,44 @@ def test_what_holds_no_stock_id_is_refused(value):
 
 
 @pytest.mark.parametrize(
-    "value", ["/etc/1.jpg", "../1.jpg", "a/../../1.jpg", "C:\\1.jpg", "1\0.jpg"]
+    "value",
+    ["/etc/1.jpg", "../1.jpg", "a/../../1.jpg", "C:\\1.jpg", "..\\1.jpg", "\\\\host\\share\\1"],
 )
 def test_paths_that_lead_out_are_refused(value):
     with pytest.raises(RowError, match="leads out"):
+        inside(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["a.png", "./a.png", "x//../a.png", "./././a.png", "x\\..\\a.png"]
+)
+def test_names_of_one_file_are_one_name(value):
+    assert inside(value) == "a.png"
+
+
+def test_a_backslash_is_a_slash_unless_a_file_has_it(tmp_path):
+    assert inside("x\\a.png", tmp_path) == "x/a.png"
+    (tmp_path / "x\\a.png").touch()
+    assert inside("x\\a.png", tmp_path) == "x\\a.png"
+
+
+def test_an_absolute_path_is_good_inside_of_the_folder(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for place in ("real", "link"):
+        assert inside(str(tmp_path / "real/x/a.png"), tmp_path / place) == "x/a.png"
+        with pytest.raises(RowError, match="leads out"):
+            inside(str(tmp_path / "real/../a.png"), tmp_path / place)
+    with pytest.raises(RowError, match="leads out"):
+        inside(f"{tmp_path}/real2/a.png", tmp_path / "real")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("a\0", "zero byte"), ("\udcf1", "Unicode"), (".", "no file"), ("x/..", "no")],
+)
+def test_names_of_no_file_are_refused(value, reason):
+    with pytest.raises(RowError, match=reason):
         inside(value)
 
 
