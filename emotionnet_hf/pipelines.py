@@ -5,10 +5,8 @@ The pipeline itself travels with every checkpoint, see ``models/pipeline_emotion
 
 from __future__ import annotations
 
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 from PIL import Image
 from transformers import AutoModelForPreTraining
@@ -17,10 +15,10 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from emotionnet_hf.loading.images import ImageError, open_image, to_rgb
 from emotionnet_hf.models import pipeline_emotion_tagging
 from emotionnet_hf.models.pipeline_emotion_tagging import (
-    MAX_DOWNLOAD,
     TASK,
     URL_PREFIXES,
     UnknownCandidatesError,
+    download,
     read_source,
 )
 
@@ -64,21 +62,12 @@ def load_picture(
     if isinstance(image, Image.Image):
         return to_rgb(image, b"")
     if isinstance(image, str) and image.startswith(URL_PREFIXES):
-        return open_image(_download(image, timeout))
+        try:
+            data = download(image, timeout)
+        except ValueError as error:  # the travelling code has an ImageError of its own
+            raise ImageError(str(error)) from error
+        return open_image(data)
     return open_image(image if isinstance(image, bytes) else read_source(image))
-
-
-def _download(url: str, timeout: float | None) -> bytes:
-    """Fetch a URL; whatever goes wrong on the way is an ``ImageError`` that says so."""
-    try:
-        request = Request(url, headers={"User-Agent": "emotionnet_hf"})
-        with urlopen(request, timeout=timeout) as answer:
-            data: bytes = answer.read(MAX_DOWNLOAD + 1)
-    except (OSError, HTTPException, ValueError) as error:
-        raise ImageError(f"cannot be fetched: {error or type(error).__name__}") from error
-    if len(data) > MAX_DOWNLOAD:
-        raise ImageError(f"too large: more than {MAX_DOWNLOAD:,} bytes")
-    return data
 
 
 PIPELINE_REGISTRY.register_pipeline(

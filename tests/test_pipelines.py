@@ -2,6 +2,7 @@ import base64
 import json
 import logging
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -224,6 +225,18 @@ def test_damaged_picture_is_an_error_that_says_so(tagger, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match="not an image"):
         tagger(str(tmp_path / "a.png"))
+
+
+def test_heic_without_the_extra_is_an_error_that_names_it(tagger, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    with pytest.raises(ImageError, match=r"emotionnet-hf\[heic\]"):
+        tagger(str(tmp_path / "a.jpg"))
+
+
+def test_what_a_url_lacks_is_an_image_error_too():
+    with pytest.raises(ImageError, match="cannot be fetched: Invalid IPv6 URL"):
+        load_picture("http://[a/b c.png")
 
 
 def test_what_is_no_picture_at_all_is_refused(tagger):

@@ -38,6 +38,7 @@ from emotionnet_hf.hub.results import read_results
 _CODE = (
     *("configuration_emotionnet", "configuration_textcnn", "modeling_emotionnet"),
     *("modeling_strict", "modeling_textcnn", "pipeline_emotion_tagging"),
+    *("pipeline_images", "pipeline_urls"),
 )
 _REPLACED = {
     "model": re.compile(

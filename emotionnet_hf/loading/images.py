@@ -1,12 +1,18 @@
-"""Any picture in, RGB out: the one place that decodes images of unknown origin."""
+"""Any picture in, RGB out: the one place that decodes images of unknown origin.
+
+The file travels twice: with the loading scripts of the data sets, and, under the name
+`models/pipeline_images.py` (a link), with every checkpoint. So a picture looks to a model as it
+looked in training. It needs the standard library, Pillow and numpy, which both have.
+"""
 
 from __future__ import annotations
 
 import logging
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ MAX_PIXELS = 89_478_485
 
 # Formats met in stock libraries. Pillow knows more, but some of those start other programs
 # (EPS runs Ghostscript) and most are nothing but attack surface.
+# HEIC comes on top, see `_open_heic`.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
 # What Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (
@@ -35,6 +42,18 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
+_PNG = b"\x89PNG\r\n\x1a\n"
+# What may stand in a PNG beside its critical chunks and say how it looks.
+_PNG_LOOKS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
+# Texts that may hold the EXIF or XMP block, and so the orientation.
+_PNG_ORIENTATION = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
+# Brands of ISO/IEC 23008-12 for pictures coded as HEVC; mif1 and msf1 name no codec.
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+_AVIF = (b"avif", b"avis")
+# Bitmaps of 32 bits whose fourth byte is alpha to some programs and padding to others.
+_BITMAPS = ("BMP", "DIB", "ICO", "CUR")
+# Tags of TIFF.
+_BITS, _PHOTOMETRIC, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 338, 339
 # How the EXIF orientations 2 to 8 are turned upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,7 +75,8 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
 
     The EXIF rotation is applied, transparency is put on white, 16-bit values are scaled (not
     clipped) to 8 bits, palettes, grey and CMYK are converted, and of an animation the first frame
-    is taken. The size is checked in the header, before anything is decoded.
+    is taken. A bitmap whose alpha is 0 everywhere has none. The size is checked in the header,
+    before anything is decoded.
 
     Args:
         data: The file's bytes, or its path.
@@ -92,6 +112,9 @@ def open_stored(value: Mapping[str, Any]) -> Image.Image:
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture as it is stored, once its header passed the check of the size.
 
+    A PNG that Pillow refuses for a text, a colour profile or a checksum that no pixel needs is
+    read without it, as browsers do. Its `format` is then None, because other readers refuse it.
+
     Args:
         data: The file's bytes.
         max_pixels: Largest width x height allowed.
@@ -100,8 +123,22 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         The loaded Pillow image, in its own mode and not rotated.
 
     Raises:
-        ImageError: No bytes, not an image, truncated, damaged, or too large.
+        ImageError: No bytes, not an image, truncated, damaged, or too large; or HEIC where
+            pillow-heif is not installed.
     """
+    fault: ImageError
+    for attempt in chain((data,), _leaner_pngs(data)):
+        try:
+            image = _loaded(attempt, max_pixels)
+        except ImageError as error:
+            fault = error
+        else:
+            image.format = image.format if attempt is data else None
+            return image
+    raise fault
+
+
+def _loaded(data: bytes, max_pixels: int) -> Image.Image:
     image = _open_header(data)
     width, height = image.size
     if width * height > max_pixels:
@@ -129,7 +166,7 @@ def to_rgb(image: Image.Image, data: bytes) -> Image.Image:
     """
     turn = _TURNS.get(_orientation(image) or 1)
     try:
-        rgb = _without_alpha(image)
+        rgb = _without_alpha(image, data)
     except _DECODER_ERRORS as error:
         raise ImageError(_reason(data, error)) from error
     upright = rgb if turn is None else rgb.transpose(turn)
@@ -183,6 +220,8 @@ def is_plain_rgb(image: Image.Image, data: bytes) -> bool:
 def _open_header(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("zero bytes")
+    if _is_heic(data):
+        return _open_heic(data)
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF is a matter of the build
     try:
@@ -205,9 +244,66 @@ def _orientation(image: Image.Image) -> int | None:
         return None
 
 
-def _without_alpha(image: Image.Image) -> Image.Image:
+def _is_heic(data: bytes) -> bool:
+    if data[4:8] != b"ftyp":
+        return False
+    box = data[8 : int.from_bytes(data[:4], "big")]
+    brands = {box[:4], *(box[place : place + 4] for place in range(8, len(box), 4))}
+    return not brands.isdisjoint(_HEIC) and brands.isdisjoint(_AVIF)
+
+
+def _open_heic(data: bytes) -> Image.Image:
+    """Open what phones write; asked of the library itself, so that nothing is registered."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise ImageError(
+            "HEIC without its reader: pip install 'emotionnet-hf[heic]', which is pillow-heif"
+        ) from error
+    try:
+        image: Image.Image = HeifImageFile(BytesIO(data))
+    except _DECODER_ERRORS as error:
+        raise ImageError(f"damaged: HEIC, {error}") from error
+    return image
+
+
+def _leaner_pngs(data: bytes) -> Iterator[bytes]:
+    """A PNG without what Pillow may stumble over and no pixel needs; nothing where that is all.
+
+    The limits of Pillow stay as they are: a text that is a bomb is not read at all. First with the
+    texts that may hold an orientation, and then without them.
+    """
+    for orientation in (_PNG_ORIENTATION, ()):
+        kept = [chunk for chunk in _png_chunks(data) if _is_needed(chunk, orientation)]
+        leaner = b"".join([_PNG, *kept])
+        if kept and len(leaner) < len(data):
+            yield leaner
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    """The chunks of a PNG up to its end, the last as short as a cut leaves it."""
+    place = len(_PNG) if data.startswith(_PNG) else len(data)
+    while place < len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        yield data[place:end]
+        place = len(data) if data[place + 4 : place + 8] == b"IEND" else end
+
+
+def _is_needed(chunk: bytes, texts: tuple[bytes, ...]) -> bool:
+    name = chunk[4:8]
+    if len(chunk) < 12 or not name[0] & 32:  # cut off, or critical: Pillow says what is wrong
+        return True
+    if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+        return False
+    return name in _PNG_LOOKS or chunk[8:].startswith(texts)
+
+
+def _without_alpha(image: Image.Image, data: bytes) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        image = _scaled_to_8_bits(image)
+        return _scaled_to_8_bits(image).convert("RGB")
+    if _has_unused_alpha(image):
+        return image.convert("RGB")
+    _fit_transparency(image, data)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -215,19 +311,58 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _has_unused_alpha(image: Image.Image) -> bool:
+    """Whether the fourth byte of the pixels is 0 everywhere and need not be alpha.
+
+    Windows and its programs write such bitmaps and show them opaque. A TIFF says in a tag what
+    its fourth value is; without the tag Pillow takes it for alpha.
+    """
+    tags = getattr(image, "tag_v2", None)
+    unsure = image.format in _BITMAPS or (tags is not None and _EXTRA_SAMPLES not in tags)
+    return unsure and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
+
+
+def _fit_transparency(image: Image.Image, data: bytes) -> None:
+    """Bring a PNG's transparent colour, which Pillow leaves as it is, to 8 bits as its pixels.
+
+    Of colours of 16 bits Pillow keeps the upper half, and so do we.
+    """
+    key, depth = image.info.get("transparency"), data[24] if data.startswith(_PNG) else 8
+    if image.mode == "L" and isinstance(key, int) and depth in (2, 4):
+        image.info["transparency"] = key * 255 // (2**depth - 1)
+    elif image.mode == "RGB" and isinstance(key, tuple) and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
 def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale grey values of 16 or 32 bits; Pillow's own conversion clips them at 255."""
-    values = np.asarray(image).astype(np.float64)
+    """Scale grey values of 12, 16 or 32 bits, transparent ones to white; Pillow clips at 255."""
+    tags = getattr(image, "tag_v2", {})
+    bits, kind = (tags.get(tag, (0,))[0] for tag in (_BITS, _SAMPLE_FORMAT))
+    raw = np.asarray(image)
+    # Pillow has no unsigned values of 32 bits, and reads the upper half of them as negative.
+    unsigned = bits == 32 and image.mode == "I" and kind in (0, 1)
+    values = (raw.view(np.uint32) if unsigned else raw).astype(np.float64)
     if values.size and not (np.isfinite(values).all() and values.min() >= 0):
         raise ValueError("grey values below zero or not finite")
-    if image.mode == "F":
-        full = 1.0
-        if values.max(initial=0) > full:
-            raise ValueError("floating-point grey values above 1 have no known white")
-    else:
-        # Mode I holds 32 bits, but files of 16 bits are opened in it too.
-        full = 65535.0 if values.max(initial=0) <= 65535 else 2.0**31 - 1
-    return Image.fromarray(np.rint(values * (255 / full)).astype(np.uint8))
+    white = 1.0 if image.mode == "F" else _white(values.max(initial=0), bits, signed=kind == 2)
+    if values.max(initial=0) > white:
+        raise ValueError("floating-point grey values above 1 have no known white")
+    if tags.get(_PHOTOMETRIC) == 0:  # white is zero; of 8 bits and less Pillow turns it itself
+        values = white - values
+    grey = np.rint(values * (255 / white)).astype(np.uint8)
+    if (key := image.info.get("transparency")) is not None:
+        grey[raw == key] = 255
+    return Image.fromarray(grey)
+
+
+def _white(largest: float, bits: int, *, signed: bool) -> float:
+    """The value of white, of whole numbers of so many bits, or 0 where nobody says how many."""
+    if 0 < bits <= 16:
+        return 2.0 ** (bits - signed) - 1
+    # Nobody's white is that dark: such numbers come from 16 bits and were stored in 32.
+    if largest <= 65535:
+        return 65535.0
+    return 2.0**32 - 1 if bits == 32 and not signed else 2.0**31 - 1
 
 
 def _reason(data: bytes, error: Exception) -> str:

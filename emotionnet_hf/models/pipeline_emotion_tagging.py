@@ -1,9 +1,8 @@
 """The ``emotion-tagging`` pipeline: emotion words for images, from both branches of EmotionNet.
 
 This file travels with every checkpoint (``trust_remote_code``): it needs torch, transformers and
-Pillow, and nothing of the package that trained the model. It opens the same pictures as that
-package does, as the same pixels, and refuses the same ones; only the errors of damaged files are
-Pillow's own here, where the package has one kind with short reasons (``emotionnet_hf.pipelines``).
+Pillow, and nothing of the package that trained the model. It opens pictures with the package's
+own code (``pipeline_images``), so a model sees what it saw in training.
 """
 
 from __future__ import annotations
@@ -13,15 +12,18 @@ import binascii
 import logging
 import os
 from collections.abc import Sequence
-from io import BytesIO
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 from torch.nn import functional as F
 from transformers import Pipeline
+
+from .pipeline_images import ImageError, open_image, to_rgb
+from .pipeline_urls import sendable_url
 
 logger = logging.getLogger(__name__)
 
@@ -29,26 +31,8 @@ TASK = "emotion-tagging"
 
 URL_PREFIXES = ("http://", "https://")
 
-# Formats met in stock libraries. Pillow knows more, but some of those start other programs
-# (EPS runs Ghostscript) and most are nothing but attack surface.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
-
-MAX_PIXELS = 89_478_485
-"""Largest width x height, Pillow's own limit: a quarter of a gigabyte of RGB."""
-
 MAX_DOWNLOAD = 2**28
 """Bytes of a URL: far above any picture that passes the limit of pixels, far below any memory."""
-
-# How the EXIF orientations 2 to 8 are turned upright.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class UnknownCandidatesError(ValueError):
@@ -184,42 +168,43 @@ def open_picture(image: str | Path | bytes | Image.Image, timeout: float | None)
         timeout: Seconds that a URL's server may stay silent; None waits for ever.
 
     Returns:
-        An image of mode RGB.
+        A loaded image of mode RGB.
 
     Raises:
-        OSError: A file or URL cannot be read, or holds no image of `FORMATS`. A damaged file may
-            raise whatever else Pillow's decoder for it does.
-        ValueError: A text that is neither a path nor a URL nor base64, too many pixels or bytes,
-            or grey values without a meaning.
+        ImageError: A file or URL cannot be read, or holds no usable image; a ``ValueError``.
+        ValueError: A text that is neither a path nor a URL nor base64.
         TypeError: Something else altogether.
     """
     if isinstance(image, Image.Image):
-        return _as_rgb(image)
-    source: Path | bytes
+        image.load()
+        return to_rgb(image, b"")
     if isinstance(image, str) and image.startswith(URL_PREFIXES):
-        source = _download(image, timeout)
-    else:
-        source = image if isinstance(image, bytes) else read_source(image)
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF is a matter of the build
-    file = BytesIO(source) if isinstance(source, bytes) else source
+        return open_image(download(image, timeout))
+    return open_image(image if isinstance(image, bytes) else read_source(image))
+
+
+def download(url: str, timeout: float | None) -> bytes:
+    """Fetch a URL, spaces and accents included, but not without end.
+
+    Args:
+        url: As people write it.
+        timeout: Seconds that the server may stay silent; None waits for ever.
+
+    Returns:
+        What is there.
+
+    Raises:
+        ImageError: It is no URL, the server cannot be reached or refuses, or there are more than
+            ``MAX_DOWNLOAD`` bytes.
+    """
     try:
-        opened = Image.open(file, formats=formats)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"too large: {error}") from error
-    with opened:
-        width, height = opened.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"too large: {width}x{height} pixels (limit {MAX_PIXELS})")
-        return _as_rgb(opened)
-
-
-def _download(url: str, timeout: float | None) -> bytes:
-    """Fetch a URL, but not without end."""
-    with urlopen(Request(url, headers={"User-Agent": TASK}), timeout=timeout) as answer:
-        data: bytes = answer.read(MAX_DOWNLOAD + 1)
+        request = Request(sendable_url(url), headers={"User-Agent": TASK})
+        with urlopen(request, timeout=timeout) as answer:
+            data: bytes = answer.read(MAX_DOWNLOAD + 1)
+    except (OSError, HTTPException, ValueError) as error:
+        raise ImageError(f"cannot be fetched: {error or type(error).__name__}") from error
     if len(data) > MAX_DOWNLOAD:
-        raise ValueError(f"too large: more than {MAX_DOWNLOAD:,} bytes")
+        raise ImageError(f"too large: more than {MAX_DOWNLOAD:,} bytes")
     return data
 
 
@@ -251,44 +236,3 @@ def read_source(image: str | Path) -> Path | bytes:
         raise ValueError(
             f"Incorrect image source {image[:80]!r}: no such file, no URL and no base64."
         ) from None
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """Turn a picture into what a viewer shows, as ``to_rgb`` of the package does."""
-    image.load()
-    turn = _TURNS.get(_orientation(image))
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _scaled_to_8_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    rgb = image.convert("RGB")
-    upright = rgb if turn is None else rgb.transpose(turn)
-    # Whoever met its EXIF rotation again would turn the picture a second time.
-    upright.info = {}
-    return upright
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation; 1, upright, where none is given or the EXIF block is damaged."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception as error:  # Pillow's readers of EXIF raise all kinds
-        logger.debug("damaged EXIF block: %s", error)
-        return 1
-
-
-def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale grey values of 16 or 32 bits; Pillow's own conversion clips them at 255."""
-    is_float = image.mode == "F"
-    data = bytearray((image if is_float else image.convert("I")).tobytes())
-    values = torch.frombuffer(data, dtype=torch.float32 if is_float else torch.int32).double()
-    if not (values.isfinite().all() and values.min() >= 0):
-        raise ValueError("grey values below zero or not finite")
-    largest = values.max()
-    if is_float and largest > 1:
-        raise ValueError("floating-point grey values above 1 have no known white")
-    # Mode I holds 32 bits, but files of 16 bits are opened in it too.
-    full = 1.0 if is_float else 65535.0 if largest <= 65535 else 2.0**31 - 1
-    grey = (values * (255 / full)).round().to(torch.uint8)
-    return Image.frombytes("L", image.size, grey.numpy().tobytes())

@@ -310,6 +310,8 @@ def test_weights_are_saved_as_safetensors_only(tiny_net, tmp_path):
         "modeling_emotionnet.py",
         "modeling_strict.py",
         "pipeline_emotion_tagging.py",
+        "pipeline_images.py",
+        "pipeline_urls.py",
     }
 
 
