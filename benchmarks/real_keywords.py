@@ -404,6 +404,13 @@ def table(rows: dict[str, Any]) -> list[str]:
     return lines
 
 
+def main_tables(result: dict[str, Any]) -> str:
+    """Return what README shows of what ``real_keywords.json`` holds: both tables, no candidates."""
+    affect = result["affect"]["models"]
+    chosen = {name: scores for name, scores in affect.items() if "candidate" not in name}
+    return LINE.join([*table(result["tagging"]["models"]), "", *table(chosen)])
+
+
 def markdown(result: dict[str, Any], findings: str) -> str:
     """Return the tables for people, and below them what a person wrote of them."""
     tags, bass, choice = result["tagging"], result["affect"], result["choice"]

@@ -27,8 +27,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from benchmarks.ablation import describe
 from benchmarks.measuring import Parser
 from emotionnet_hf.emotions import AFFECTNET, EMOTIC, MIKELS, SE30K8, UBE
 from emotionnet_hf.files import write_text
@@ -64,6 +66,8 @@ ABOUT = """\
 Emoji in three drawing styles with their keywords. The benchmarks are stand-ins that a rule makes of
 keywords (benchmarks/real_tables.py has it), so no number can be compared with the paper's.
 """
+# What each idea adds: the rows of Table 3 that lack the other one, and the whole.
+IDEAS = {"soft labels": "- Embed loss", "embedding loss": "- Soft loss", "both": "EmotionNet"}
 TESTED = {"train": 0.55, "val": 0.67, "test": 1.0}
 Row = dict[str, Any]
 
@@ -234,6 +238,37 @@ emotionnet:
 textcnn: {text}
 se30k8_textcnn: {text}
 """
+
+
+def ideas_table(table3: dict[str, Any]) -> str:
+    """Return Table 3 as what each idea adds, in the way of `benchmarks.ablation`.
+
+    Args:
+        table3: What ``table3.json`` holds.
+
+    Returns:
+        Markdown: gains over the training without the paper's losses, in percent, of the same
+        seeds, each with its 95 % t interval, and how many of them are above and below 0.
+    """
+    found = {(cell["row"], cell["column"]): cell for cell in table3["cells"]}
+    # EMOTIC-I is EMOTIC-B here: a person is as large as the picture.
+    columns = list(dict.fromkeys(c for _, c in found if c != "EMOTIC-I"))
+    lines = [f"| real emoji | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
+    base = {column: np.array(found["- Embed & Soft", column]["values"]) for column in columns}
+    cells = [f"{100 * values.mean():.1f}" for values in base.values()]
+    lines.append(f"| neither | {' | '.join(cells)} |")
+    ends: list[tuple[float, float]] = []
+    for idea, row in IDEAS.items():
+        cells = []
+        for column, values in base.items():
+            gain = describe(np.array(found[row, column]["values"]), values)
+            low, high = gain["gain_interval"]
+            ends.append((low, high))
+            cells.append(f"{100 * gain['gain']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})")
+        lines.append(f"| {idea} | {' | '.join(cells)} |")
+    above, below = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
+    told = f"Of {len(ends)} gains, {above} have an interval above 0 and {below} one below."
+    return "\n".join([*lines, "", f"*{told}*"])
 
 
 def main() -> None:

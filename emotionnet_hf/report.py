@@ -252,15 +252,21 @@ def _soft_label_section(findings: Findings) -> list[str]:
         title,
         f"<p>Of the true keywords that uploaders left out, {numbers['missing_restored']:.0%} are "
         "among the five that TextCNN adds first (a random order: "
-        f"{numbers['missing_restored_by_chance']:.0%}). Soft labels (Eq. 1) move "
-        f"{numbers['missing_mass_soft']:.0%} of the target's mass onto left-out keywords; the mass "
-        f"on true keywords goes from {numbers['clean_mass_tagged']:.0%} (y / |y|) to "
-        f"{numbers['clean_mass_soft']:.0%}.</p>",
+        f"{numbers['missing_restored_by_chance']:.0%}). The price: true keywords have "
+        f"{numbers['clean_mass_tagged']:.0%} of the target's mass in the lists (y / |y|) and "
+        f"{numbers['clean_mass_soft']:.0%} in the soft labels (Eq. 1), "
+        f"{numbers['missing_mass_soft']:.0%} of it on left-out ones: they {_lost(numbers)}.</p>",
         "<div class=scroll><table><tr><th>listed</th><th>left out</th>"
         "<th>TextCNN would add</th></tr>",
         *rows,
         "</table></div>",
     ]
+
+
+def _lost(numbers: Mapping[str, float]) -> str:
+    """Return what soft labels take from true keywords, or give them."""
+    lost = numbers["clean_mass_lost"]
+    return f"lose {lost:.0%} to false ones" if lost > 0 else f"gain {-lost:.0%} from false ones"
 
 
 def _neighbour_section(findings: Findings, near: Mapping[int, list[int]]) -> list[str]:

@@ -120,8 +120,9 @@ def restoration(labels: SoftLabels, clean: np.ndarray, listed: np.ndarray, k: in
         ``missing_restored``: share of the missing clean keywords among the k best predictions
         that are not listed; ``missing_restored_by_chance``: the same for a random order;
         ``clean_mass_tagged`` and ``clean_mass_soft``: probability that lies on clean keywords in
-        y / |y| and in y'; ``missing_mass_soft``: in y', on the missing ones (0 in y / |y|).
-        The first two are NaN where no keyword is missing.
+        y / |y| and in y', and ``clean_mass_lost``, their difference: what restoring costs;
+        ``missing_mass_soft``: in y', on the missing ones (0 in y / |y|). The first two are NaN
+        where no keyword is missing.
     """
     missing = clean & ~listed
     open_scores = np.where(listed, -1.0, labels.predicted)
@@ -130,11 +131,13 @@ def restoration(labels: SoftLabels, clean: np.ndarray, listed: np.ndarray, k: in
     # Each missing keyword is as likely as any other open one to be among the first k.
     chance = missing.sum(axis=1) * np.minimum(k / np.maximum((~listed).sum(axis=1), 1), 1)
     count = missing.sum() or np.nan
+    tagged, soft = ((mass * clean).sum(axis=1).mean() for mass in (labels.tagged, labels.soft))
     return {
         "missing_restored": float(restored / count),
         "missing_restored_by_chance": float(chance.sum() / count),
-        "clean_mass_tagged": float((labels.tagged * clean).sum(axis=1).mean()),
-        "clean_mass_soft": float((labels.soft * clean).sum(axis=1).mean()),
+        "clean_mass_tagged": float(tagged),
+        "clean_mass_soft": float(soft),
+        "clean_mass_lost": float(tagged - soft),
         "missing_mass_soft": float((labels.soft * missing).sum(axis=1).mean()),
     }
 

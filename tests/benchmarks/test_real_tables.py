@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.real_tables import Root, of_class, scale, split_of, words_of
+from benchmarks.real_tables import Root, ideas_table, of_class, scale, split_of, words_of
 from emotionnet_hf.data.benchmarks import load_benchmark
 from emotionnet_hf.emotions import AFFECTNET, MIKELS, SE30K8, UBE
 from emotionnet_hf.reproduction.data_root import DataRoot
@@ -52,3 +52,24 @@ def test_its_scale_can_be_read(root, tmp_path):
     read = Scale.read(tmp_path / "emoji.yaml")
     assert Path(read.changes["emotionnet"]["backbone_weights"]).is_file()
     assert read.baseline == "untrained" and read.changes["emotionnet"]["image_size"] == 64
+
+
+def test_ideas_are_gains_of_the_same_seeds_with_intervals():
+    rows = {
+        "- Embed & Soft": [0.2, 0.3, 0.4],
+        "- Embed loss": [0.3, 0.4, 0.5],
+        "- Soft loss": [0.2, 0.2, 0.5],
+        "EmotionNet": [0.1, 0.2, 0.3],
+    }
+    cells = [
+        {"row": row, "column": column, "values": values}
+        for row, values in rows.items()
+        for column in ("EMOTIC-B", "EMOTIC-I")
+    ]
+    lines = ideas_table({"cells": cells}).splitlines()
+    assert lines[0] == "| real emoji | EMOTIC-B |"  # EMOTIC-I says the same
+    assert lines[2] == "| neither | 30.0 |"
+    assert lines[3] == "| soft labels | +10.0 (+10.0 to +10.0) |"
+    # Gains -0.0, -0.1, 0.1: t(2 degrees) 4.303 times 0.1 / sqrt 3.
+    assert lines[4] == "| embedding loss | +0.0 (-24.8 to +24.8) |"
+    assert lines[-1] == "*Of 3 gains, 1 have an interval above 0 and 1 one below.*"

@@ -168,6 +168,8 @@ def test_mass_is_what_lies_on_clean_and_on_missing_keywords():
     cells = [(r, c) for r in range(40) for c in range(9) if clean[r, c]]
     assert result["clean_mass_tagged"] == pytest.approx(sum(labels.tagged[x] for x in cells) / 40)
     assert result["clean_mass_soft"] == pytest.approx(sum(labels.soft[x] for x in cells) / 40)
+    lost = sum(labels.tagged[x] - labels.soft[x] for x in cells) / 40
+    assert result["clean_mass_lost"] == pytest.approx(lost)
     missing = sum(labels.soft[x] for x in cells if not listed[x])
     assert result["missing_mass_soft"] == pytest.approx(missing / 40)
 

@@ -5,6 +5,7 @@ The paper shows retrieval only in pictures (section 5.5, Fig. 4); these are the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ def retrieval_scores(
     - ``mean_average_precision``: of the whole order, equally near rows taken together, as
       scikit-learn does.
     - ``rows_with_relevant``: share of the rows that have a relevant row and so are queries.
+
+    Equally near rows have no order, so each score at k is its mean over all their orders (McSherry
+    and Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence
+    of Tied Scores", ECIR 2008): no score depends on the order of the rows.
 
     A chunk of rows at a time is compared with all, so memory is that of the features twice; time
     grows with the square of N.
@@ -158,18 +163,51 @@ def _query_scores(
     """Return the scores of one query."""
     relevant = gains > 0
     number = int(relevant.sum())
-    found = best_first(values, max(ks))
+    first = _First(values, max(ks))
+    right, gained = first.mean(relevant), first.mean(gains)
     scores: dict[str, float] = {}
     for k in ks:
-        right = int(relevant[found[:k]].sum())
-        scores[f"recall_at_{k}"] = right / number
-        scores[f"hit_at_{k}"] = float(right > 0)
-        scores[f"precision_at_{k}"] = right / k
+        found = float(right[:k].sum())
+        scores[f"recall_at_{k}"] = found / number
+        scores[f"hit_at_{k}"] = first.chance_of_any(relevant, k)
+        scores[f"precision_at_{k}"] = found / k
         if graded:
             best = gains[best_first(gains, k)]
-            scores[f"ndcg_at_{k}"] = _discounted(gains[found[:k]]) / _discounted(best)
+            scores[f"ndcg_at_{k}"] = _discounted(gained[:k]) / _discounted(best)
     scores["mean_average_precision"] = _average_precision(values, relevant)
     return scores
+
+
+class _First:
+    """The first ranks of a query, over all orders of rows that are equally near.
+
+    Args:
+        values: Similarity of each row, float, (N,).
+        k: How many ranks, at most N.
+    """
+
+    def __init__(self, values: np.ndarray, k: int) -> None:
+        least = np.partition(values, len(values) - k)[len(values) - k]
+        near = np.flatnonzero(values >= least)  # more than k, where the last ones are tied
+        self._rows = near[np.argsort(-values[near], kind="stable")]
+        ranked = values[self._rows]
+        self._starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+        self._sizes = np.diff(self._starts, append=len(ranked))
+        self._k = k
+
+    def mean(self, worth: np.ndarray) -> np.ndarray:
+        """Mean worth of the row at each rank; of (N,) gives (k,)."""
+        sums = np.add.reduceat(worth[self._rows].astype(np.float64), self._starts)
+        return np.repeat(sums / self._sizes, self._sizes)[: self._k]
+
+    def chance_of_any(self, right: np.ndarray, k: int) -> float:
+        """Share of the orders with a right row (bool, (N,)) among the first k."""
+        last = int(np.searchsorted(self._starts, k - 1, side="right")) - 1
+        start, size = int(self._starts[last]), int(self._sizes[last])
+        if right[self._rows[:start]].any():
+            return 1.0
+        wrong = size - int(right[self._rows[start : start + size]].sum())
+        return 1 - math.comb(wrong, k - start) / math.comb(size, k - start)
 
 
 def _discounted(gains: np.ndarray) -> float:

@@ -1,3 +1,4 @@
+import itertools
 import math
 import shutil
 
@@ -77,7 +78,7 @@ def test_sets_equal_naive_loops(features):
 def test_ties_and_graded_gains_agree_with_scikit_learn():
     values = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1], [1, 1]])
     sets = label_sets([["joy"], ["fear"], ["joy", "awe"], ["joy"], ["awe"]])
-    scores = retrieval_scores(values[:, :], sets, (4,))
+    scores = retrieval_scores(values, sets, (3,))
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     both = sets.astype(int) @ sets.T.astype(int)
     either = sets.sum(1)[:, None] + sets.sum(1) - both
@@ -87,12 +88,63 @@ def test_ties_and_graded_gains_agree_with_scikit_learn():
         similarity, right = (unit @ unit.T)[row, others], both[row, others] > 0
         if right.any():
             precisions.append(average_precision_score(right, similarity))
-            # Its k counts ties as their mean, so only whole orders without ties are compared.
-            gains.append(
-                ndcg_score([(both / either)[row, others]], [similarity - np.arange(4) / 1e6])
-            )
+            gains.append(ndcg_score([(both / either)[row, others]], [similarity], k=3))
     assert scores["mean_average_precision"] == pytest.approx(np.mean(precisions))
-    assert scores["ndcg_at_4"] == pytest.approx(np.mean(gains))
+    assert scores["ndcg_at_3"] == pytest.approx(np.mean(gains))
+
+
+def tied_orders(values):
+    """Every order of the rows in which no nearer row comes after a farther one."""
+    for order in itertools.permutations(range(len(values))):
+        if all(values[a] >= values[b] for a, b in itertools.pairwise(order)):
+            yield order
+
+
+def at_k(gains, k):
+    """Scores at k of one order, by their definitions."""
+    relevant = [g > 0 for g in gains]
+    ideal = sorted(gains, reverse=True)
+    discounted = [sum(g / math.log2(i + 2) for i, g in enumerate(x[:k])) for x in (gains, ideal)]
+    return {
+        f"recall_at_{k}": sum(relevant[:k]) / sum(relevant),
+        f"hit_at_{k}": float(any(relevant[:k])),
+        f"precision_at_{k}": sum(relevant[:k]) / k,
+        f"ndcg_at_{k}": discounted[0] / discounted[1],
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_are_means_over_all_orders_of_equally_near_rows(seed):
+    chance = np.random.default_rng(seed)
+    features = np.eye(3)[chance.integers(0, 3, 7)]  # similarities are 0 and 1
+    sets = chance.random((7, 3)) < 0.45
+    names = [set(np.flatnonzero(row)) for row in sets]
+    sums, queries = {}, 0
+    for row in range(7):
+        others = [other for other in range(7) if other != row]
+        gains = [len(names[row] & names[o]) / (len(names[row] | names[o]) or 1) for o in others]
+        if not any(gains):
+            continue
+        queries += 1
+        orders = list(tied_orders([float(features[row] @ features[o]) for o in others]))
+        assert len(orders) > 1
+        for order in orders:
+            for k in (1, 2, 4, 6):
+                for name, score in at_k([gains[i] for i in order], k).items():
+                    sums[name] = sums.get(name, 0) + score / len(orders)
+    scores = retrieval_scores(features, sets, (1, 2, 4, 6))
+    assert {name: scores[name] for name in sums} == pytest.approx(
+        {name: total / queries for name, total in sums.items()}
+    )
+
+
+def test_the_order_of_the_rows_changes_no_score():
+    chance = np.random.default_rng(5)
+    features, sets = chance.integers(0, 2, (60, 3)), chance.random((60, 6)) < 0.3
+    features[features.sum(axis=1) == 0] = 1
+    turned = chance.permutation(60)
+    one, other = retrieval_scores(features, sets), retrieval_scores(features[turned], sets[turned])
+    assert one == pytest.approx(other)
 
 
 def test_perfect_space_scores_one_and_random_one_scores_chance():
