@@ -13,6 +13,12 @@ import numpy as np
 from gensim.models import KeyedVectors, Word2Vec
 
 from emotionnet_hf.loading.normal_form import normalize_keyword
+from emotionnet_hf.text.word_vector_files import (
+    WordVectorError,
+    check_values,
+    open_file,
+    read_word2vec,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +33,16 @@ _BROKEN_FILE = (
 )
 
 
-class WordVectorError(ValueError):
-    """A file of word vectors that cannot be used; the message names it and the remedy."""
-
-
 def load_word_vectors(
     path: str | Path, dim: int | None = None, limit: int | None = None
 ) -> KeyedVectors:
-    """Load word vectors from word2vec's binary or text format or from gensim's own.
+    """Load word vectors from word2vec's binary or text format, GloVe's, or gensim's own.
 
     Args:
-        path: ``*.bin`` (GoogleNews' format) or ``*.txt`` / ``*.vec``, also with ``.gz``, or
-            ``*.kv`` (``KeyedVectors.save``). A ``.kv`` is a pickle: only plain arrays and strings
-            are read out of it, nothing in it is run.
+        path: ``*.bin`` (GoogleNews' format), ``*.txt`` / ``*.vec`` (word2vec's text, or GloVe's,
+            which has no first line of sizes), or ``*.kv`` (``KeyedVectors.save``), also with
+            ``.gz``. A ``.kv`` is a pickle: only plain arrays and strings are read out of it,
+            nothing in it is run.
         dim: The size that is needed; another one is an error.
         limit: Read only the first so many words; big files are sorted by frequency.
 
@@ -48,7 +51,9 @@ def load_word_vectors(
 
     Raises:
         FileNotFoundError: There is no such file.
-        WordVectorError: The format is unknown, the file is broken, or of another size than ``dim``.
+        WordVectorError: The format is unknown, the file is broken, does not hold what its first
+            line says, holds numbers that are none of word vectors, or has another size than
+            ``dim``.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,28 +61,26 @@ def load_word_vectors(
     suffix = Path(path.name.removesuffix(".gz")).suffix
     try:
         if suffix == ".kv":
-            vectors = _load_gensim(path, limit)
+            words, array = _read_gensim(path, limit)
         elif suffix in {".bin", ".txt", ".vec"}:
-            vectors = KeyedVectors.load_word2vec_format(
-                str(path), binary=suffix == ".bin", limit=limit, unicode_errors="replace"
-            )
+            words, array = read_word2vec(path, binary=suffix == ".bin", limit=limit)
         else:
             raise WordVectorError(
-                f"{path}: word vectors end in .bin, .txt, .vec (word2vec format) or .kv (gensim)."
+                "word vectors end in .bin, .txt, .vec (word2vec format, GloVe) or .kv (gensim)."
             )
-    except WordVectorError:
-        raise
+    except WordVectorError as error:
+        raise WordVectorError(f"{path}: {error}") from error
     except _BROKEN_FILE as error:
         raise WordVectorError(
             f"{path}: cannot be read as word vectors ({type(error).__name__}: {error}). "
             "The file is truncated or of another format; copy it again or fix its suffix."
         ) from error
-    if dim is not None and vectors.vector_size != dim:
+    if dim is not None and array.shape[1] != dim:
         raise WordVectorError(
-            f"{path}: its vectors have {vectors.vector_size} dimensions, {dim} are needed. "
+            f"{path}: its vectors have {array.shape[1]} dimensions, {dim} are needed. "
             "Set embedding_dim in the recipe, or use other vectors."
         )
-    return vectors
+    return _keyed(words, array)
 
 
 def train_word_vectors(
@@ -216,18 +219,46 @@ class _ArraysOnly(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _load_gensim(path: Path, limit: int | None) -> KeyedVectors:
+def _read_gensim(path: Path, limit: int | None) -> tuple[list[str], np.ndarray]:
     """Read ``KeyedVectors.save``'s files, the big arrays beside the pickle included."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         state = vars(_ArraysOnly(file).load())
-    arrays = state.get("vectors")
+    vectors = state.get("vectors")
     if "vectors" in state.get("__numpys", []):
-        arrays = np.load(f"{path}.vectors.npy", allow_pickle=False)
-    if "index_to_key" not in state or not isinstance(arrays, np.ndarray):
-        raise WordVectorError(f"{path}: written by gensim < 4; load and save it with gensim 4.")
+        vectors = _array_beside(path)
+    if "index_to_key" not in state or not isinstance(vectors, np.ndarray):
+        raise WordVectorError("written by gensim < 4; load and save it with gensim 4.")
     words = list(state["index_to_key"])
-    if arrays.ndim != 2 or len(words) != len(arrays):
-        raise WordVectorError(f"{path}: has {len(words)} words and an array of {arrays.shape}.")
-    vectors = KeyedVectors(int(arrays.shape[1]))
-    vectors.add_vectors(words[:limit], arrays[:limit].astype(np.float32, copy=False))
+    if vectors.ndim != 2 or len(words) != len(vectors):
+        raise WordVectorError(
+            f"has {len(words)} words and an array of {vectors.shape}. Copy both again."
+        )
+    if len(set(words)) < len(words) or not words or not all(isinstance(w, str) for w in words):
+        raise WordVectorError(
+            "its words are none, not text, or not each there once. Copy it again."
+        )
+    words, vectors = words[:limit], vectors[:limit].astype(np.float32, copy=False)
+    check_values(words, vectors)
+    return words, vectors
+
+
+def _array_beside(path: Path) -> np.ndarray:
+    """Read the array that gensim wrote beside a pickle; zipped where the pickle is."""
+    # A file that was saved plain and compressed by hand keeps the plain array's name.
+    plain = path.name.removesuffix(".gz")
+    names = [f"{path.name}.vectors.npz", f"{path.name}.vectors.npy", f"{plain}.vectors.npy"]
+    for beside in map(path.with_name, names):
+        if beside.is_file():
+            content = np.load(beside, allow_pickle=False)
+            array: np.ndarray = content["val"] if beside.suffix == ".npz" else content
+            return array
+    raise WordVectorError(f"its array is missing: copy {names[0]} beside it, too.")
+
+
+def _keyed(words: list[str], array: np.ndarray) -> KeyedVectors:
+    """Wrap words and vectors as gensim's own loader does, without a copy of the array."""
+    vectors = KeyedVectors(int(array.shape[1]))
+    vectors.index_to_key = words
+    vectors.key_to_index = {word: i for i, word in enumerate(words)}
+    vectors.vectors = array
     return vectors

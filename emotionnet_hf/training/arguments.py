@@ -128,8 +128,8 @@ class TextCNNArguments(RunArguments):
     word_vectors: str | None = field(
         default=None,
         metadata=_help(
-            ".bin, .txt or .kv; or a TextCNN's model folder, of which the keywords and vectors are "
-            "taken; default: trained on the training split's keywords."
+            ".bin, .txt (word2vec, GloVe) or .kv; or a TextCNN's model folder, of which the "
+            "keywords and vectors are taken; default: trained on the training split's keywords."
         ),
     )
     word_vector_epochs: int = field(
