@@ -105,13 +105,15 @@ class TextCNNModel(TextCNNPreTrainedModel):
             **kwargs: Ignored, for pipelines that pass more.
 
         Returns:
-            ``TextCNNModelOutput``. An empty list is represented by the average 0.
+            ``TextCNNModelOutput``. A list without a keyword, L = 0 too, is read as one unknown
+            word. The paper does not say; the published code averages padding, whose word vector
+            is as good as that of an unknown word.
         """
         mask = attention_mask
         if mask is None:
             mask = input_ids.ne(self.config.pad_token_id)
-        if self.config.pooling == "padded":
-            input_ids, mask = self._pad(input_ids, mask)
+        pad = self._pad if self.config.pooling == "padded" else self._fill
+        input_ids, mask = pad(input_ids, mask)
         words = self.embedding(input_ids).transpose(1, 2)
         hidden = F.relu(self.conv(words)).transpose(1, 2)
         pooled = self.dropout(self.norm(self._average(hidden, mask)))
@@ -126,16 +128,28 @@ class TextCNNModel(TextCNNPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut or pad to ``max_keywords``, and let the padding count, as the published code does."""
         places, pad = self.config.max_keywords, self.config.pad_token_id
-        ids = input_ids.masked_fill(~attention_mask.bool(), pad)
+        ids = input_ids.long().masked_fill(~attention_mask.bool(), pad)
         # Padded first and cut then: whatever the length, these are the same steps.
         ids = F.pad(ids, (0, places), value=pad)[:, :places]
         return ids, torch.ones_like(ids)
 
+    def _fill(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put the unknown word in the first place of lists without a keyword."""
+        if not input_ids.shape[1]:
+            input_ids = F.pad(input_ids.long(), (0, 1), value=self.config.pad_token_id)
+            attention_mask = F.pad(attention_mask, (0, 1), value=0)
+        mask = attention_mask.bool()
+        first = torch.arange(mask.shape[1], device=mask.device) == 0
+        filled = first & ~mask.any(dim=1, keepdim=True)
+        return input_ids.masked_fill(filled, self.config.unk_token_id), mask | filled
+
     @staticmethod
     def _average(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Average (B, L, H) over the places where ``mask`` (B, L) is 1; 0 where there is none."""
+        """Average (B, L, H) over the places where ``mask`` is 1, (B, L), at least one a row."""
         weights = mask.to(hidden.dtype).unsqueeze(-1)
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 class TextCNNForSequenceClassification(TextCNNPreTrainedModel):

@@ -21,13 +21,14 @@ def padded(lists, length=None):
 def naive_features(model, keywords):
     """One list, keyword by keyword, as section 4 or the published code says."""
     config, trunk = model.config, model.textcnn
+    keywords = keywords or [config.unk_token_id] * (config.pooling == "masked")
     if config.pooling == "padded":
         keywords = (keywords + [0] * config.max_keywords)[: config.max_keywords]
     total = torch.zeros(config.hidden_size)
     for keyword in keywords:
         word = trunk.embedding.weight[keyword]
         total += torch.relu(trunk.conv.weight[:, :, 0] @ word + trunk.conv.bias)
-    average = total / max(1, len(keywords))
+    average = total / len(keywords)
     if config.batch_norm:
         norm = trunk.norm
         average = (average - norm.running_mean) / torch.sqrt(norm.running_var + norm.eps)
@@ -105,11 +106,30 @@ def test_the_paper_reads_all_keywords(tiny_textcnn):
     torch.testing.assert_close(model(ids).logits[0], naive_logits(model, ids[0].tolist()))
 
 
-def test_an_empty_list_is_the_average_zero(tiny_textcnn):
-    model = tiny_textcnn()
-    logits = model(torch.zeros(1, 3, dtype=torch.int64)).logits
-    expected = model.classifier(torch.relu(model.textcnn.fc.bias))
-    torch.testing.assert_close(logits[0], expected)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])  # what torch.tensor([[]]) is
+def test_an_empty_list_is_an_unknown_word_alone_or_in_a_batch(tiny_textcnn, variant, dtype):
+    model = tiny_textcnn(variant)
+    for row in (0, 1):  # as training makes them
+        model.textcnn.embedding.weight.data[row] = 0
+    unknown = model(torch.tensor([[1]])).logits[0]
+    nothing = torch.empty(1, 0, dtype=dtype)
+    for output in (
+        model(nothing),
+        model(nothing, torch.empty(1, 0, dtype=dtype)),
+        model(torch.zeros(1, 3, dtype=torch.int64)),
+        model(torch.tensor([[0, 0], [2, 3]])),
+        model(torch.tensor([[4, 0], [2, 3]]), torch.tensor([[0, 0], [1, 1]])),
+    ):
+        torch.testing.assert_close(output.logits[0], unknown)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("length", [0, 3])
+def test_no_list_gives_no_row(tiny_textcnn, variant, length):
+    output = tiny_textcnn(variant)(torch.empty(0, length, dtype=torch.int64))
+    assert output.logits.shape == (0, 4)
+    assert output.pooler_output.shape == (0, 4)
 
 
 def test_the_hidden_state_has_a_vector_a_keyword(tiny_textcnn):
