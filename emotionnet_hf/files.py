@@ -5,12 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import lock_descriptor
+
+from emotionnet_hf.lock import one_run
 
 
 class DiskFullError(OSError):
@@ -44,12 +50,16 @@ def explained_full_disk(kept: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path, unfinished: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: str | Path, folder: Path | None = None) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all.
 
+    Of several processes that write the same file at a time, the last one wins, and what they have
+    not finished does not meet: its name, ``.NAME.PROCESS-RANDOM.unfinished``, is nobody else's.
+
     Args:
-        path: The file.
-        unfinished: Where it lies until it is whole, on the same disk.
+        path: The file; what a killed process has left unfinished of it is removed.
+        folder: Where it lies until it is whole, on the same disk: the work folder of a run, which
+            removes what is left over itself (see ``remove_unfinished``); beside ``path`` if None.
 
     Yields:
         The open file.
@@ -57,15 +67,70 @@ def whole_file(path: Path, unfinished: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: The disk is full or not writable; ``path`` is untouched.
     """
+    path = Path(path)
+    if folder is None:
+        _remove_unfinished_of_the_dead(path)
+    unfinished, file = _open_unfinished(path, folder or path.parent)
     try:
-        with unfinished.open("wb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+            if os.name != "nt":  # as long as it is locked nobody takes it for left over
+                os.replace(unfinished, path)
+        if os.name == "nt":  # there an open file cannot be moved, nor removed
+            os.replace(unfinished, path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def _open_unfinished(path: Path, folder: Path) -> tuple[Path, IO[bytes]]:
+    """Open a file of a new name, locked so that it is known to be somebody's."""
+    while True:
+        unfinished = folder / _unfinished_name(path.name)
+        file = unfinished.open("xb")
+        try:
+            known = lock_descriptor(file.fileno(), blocking=False)
+        except OSError:  # this disk knows no locks; then nobody takes the file for left over either
+            return unfinished, file
+        if known and os.fstat(file.fileno()).st_nlink:
+            return unfinished, file
+        file.close()  # taken for left over before it was locked
+
+
+def _unfinished_name(name: str) -> str:
+    return f".{name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished"
+
+
+def _remove_unfinished_of_the_dead(path: Path) -> None:
+    """Remove what killed processes have left of a file; what is locked has a living writer."""
+    for unfinished in _unfinished(path.parent, path.name):
+        with suppress(OSError), unfinished.open("rb+") as file:
+            if lock_descriptor(file.fileno(), blocking=False):
+                unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, name: str | None = None) -> None:
+    """Remove what is unfinished in a folder that no other run is at work in.
+
+    Args:
+        folder: The folder; it need not exist.
+        name: Of the file or folder that it would have become; None for all.
+    """
+    for unfinished in _unfinished(folder, name):
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            unfinished.unlink(missing_ok=True)
+
+
+def _unfinished(folder: Path, name: str | None) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    pattern = rf"\.{'.+' if name is None else re.escape(name)}\.\d+-[0-9a-f]{{8}}\.unfinished"
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if re.fullmatch(pattern, entry.name, re.S)]
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -80,7 +145,7 @@ def write_text(path: str | Path, text: str) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, path.with_name(f".{path.name}.unfinished")) as file:
+    with whole_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
@@ -91,12 +156,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Fill a folder whole or not at all.
+    """Fill a folder whole or not at all, as the only run that does.
 
     Yields a sibling folder to fill. When the block ends it takes the place of ``path``; when the
-    block raises it is removed, and whatever stood at ``path`` stays. A process that is killed
-    between the two renames of the exchange leaves the old folder beside ``path``, as
-    ``.NAME.replaced``; the next call for the same path puts it back before it does anything else.
+    block raises it is removed, and whatever stood at ``path`` stays. What a killed process has left
+    is removed, see also ``move_into_place``.
 
     Args:
         path: The folder; an existing one is replaced.
@@ -105,29 +169,68 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         The folder to fill, on the same disk as ``path``.
 
     Raises:
+        AnotherRunError: Another run fills it.
         NotADirectoryError: A file stands at ``path``.
         OSError: The disk is full or not writable; the old folder, if any, is untouched.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"{path} is a file; remove it or choose another folder.")
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    replaced = path.with_name(f".{path.name}.replaced")
-    put_back(replaced, path)
-    for left_over in (unfinished, replaced):
-        shutil.rmtree(left_over, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        # A folder cannot replace a filled one in a single step: move the old one aside first.
-        if path.exists():
-            os.replace(path, replaced)
-        os.replace(unfinished, path)
-    except BaseException:
-        put_back(replaced, path)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    with one_run(path):
+        put_back(path)
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; remove it or choose another folder.")
+        remove_unfinished(path.parent, path.name)
+        unfinished = path.with_name(_unfinished_name(path.name))
+        unfinished.mkdir()
+        try:
+            yield unfinished
+            move_into_place(unfinished, path)
+        except BaseException:
+            put_back(path)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+
+
+def move_into_place(folder: Path, path: Path) -> None:
+    """Let a folder take the place of another, whose run this is (see ``one_run``).
+
+    A folder cannot replace a filled one in a single step. A process that is killed between the two
+    leaves the old folder beside ``path``, as ``.NAME.replaced``; ``put_back`` puts it back.
+
+    Args:
+        folder: The new folder, on the same disk.
+        path: Its place.
+
+    Raises:
+        OSError: The disk is not writable.
+    """
+    replaced = _replaced(path)
     shutil.rmtree(replaced, ignore_errors=True)
+    if path.exists():
+        os.replace(path, replaced)
+    os.replace(folder, path)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def put_back(path: Path) -> None:
+    """Undo an exchange of folders of which a killed process did one half.
+
+    Args:
+        path: Where the folder belongs that was moved away, if nothing is there.
+
+    Raises:
+        OSError: The disk is not writable.
+    """
+    replaced = _replaced(path)
+    if not replaced.exists():
+        return
+    if path.exists():  # only its removal was left to do
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        os.replace(replaced, path)
+
+
+def _replaced(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
 
 
 def check_replaceable(
@@ -167,17 +270,3 @@ def check_replaceable(
     else:
         return
     raise error(f"{out} is not overwritten: {reason}. Choose another folder.")
-
-
-def put_back(replaced: Path, path: Path) -> None:
-    """Undo the first half of an exchange of folders whose second half did not happen.
-
-    Args:
-        replaced: Where the old folder was moved.
-        path: Where it belongs, if nothing is there.
-
-    Raises:
-        OSError: The disk is not writable.
-    """
-    if replaced.exists() and not path.exists():
-        os.replace(replaced, path)

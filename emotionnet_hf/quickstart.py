@@ -35,6 +35,7 @@ from emotionnet_hf.evaluation.clean_labels import (
 )
 from emotionnet_hf.files import write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
+from emotionnet_hf.lock import LOCK, one_run
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.report import Findings, write_report
 from emotionnet_hf.training import (
@@ -124,6 +125,8 @@ def quickstart(
 
     Raises:
         ValueError: A number is out of range.
+        NotADirectoryError: ``out`` is a file.
+        AnotherRunError: Another quickstart is at work in ``out``.
         QuickstartError: ``out`` holds something else, or the saved model does not reload as it was.
     """
     out = Path(out).resolve()
@@ -132,38 +135,44 @@ def quickstart(
     for name, least in {"num_images": _MIN_IMAGES, "epochs": 1, "seed": 0}.items():
         if arguments[name] < least:
             raise ValueError(f"{name} is {arguments[name]}; it must be at least {least}.")
-    _make_room(out, overwrite)
-    code = environment([seed])
-    write_json(out / _MARK, arguments)
-    seconds: dict[str, float] = {}
-    with _timed("draw the sample", seconds):
-        generate_sample(out / "sample", num_images=num_images, seed=seed, progress=progress)
-    with _timed("build the data set", seconds):
-        emotions = Vocabulary.from_file(out / "sample" / "emotion_keywords.txt")
-        build_dataset(
-            *(out / "sample", out / "stockemotion"),
-            emotions=emotions,
-            validation=0.1,
-            test=0.15,
-            seed=seed,
-            progress=progress,
-        )
-    with _timed("train TextCNN", seconds):
-        train_textcnn(textcnn_recipe(out / "stockemotion", out / "textcnn", seed, progress))
-    with _timed("train EmotionNet", seconds):
-        train_emotionnet(
-            emotionnet_recipe(
-                *(out / "stockemotion", out / "textcnn" / "model", out / "emotionnet"),
-                epochs=epochs,
+    with one_run(out, inside=True):
+        _make_room(out, overwrite)
+        code = environment([seed])
+        write_json(out / _MARK, arguments)
+        seconds: dict[str, float] = {}
+        with _timed("draw the sample", seconds):
+            generate_sample(out / "sample", num_images=num_images, seed=seed, progress=progress)
+        with _timed("build the data set", seconds):
+            emotions = Vocabulary.from_file(out / "sample" / "emotion_keywords.txt")
+            build_dataset(
+                *(out / "sample", out / "stockemotion"),
+                emotions=emotions,
+                validation=0.1,
+                test=0.15,
                 seed=seed,
                 progress=progress,
             )
-        )
-    with _timed("reload in another process and measure", seconds):
-        findings = _measure(out)
-    report = {"arguments": arguments, "environment": code, "seconds": seconds, **findings.numbers}
-    write_json(out / "report.json", report)
-    write_report(out, findings, seconds)
+        with _timed("train TextCNN", seconds):
+            train_textcnn(textcnn_recipe(out / "stockemotion", out / "textcnn", seed, progress))
+        with _timed("train EmotionNet", seconds):
+            train_emotionnet(
+                emotionnet_recipe(
+                    *(out / "stockemotion", out / "textcnn" / "model", out / "emotionnet"),
+                    epochs=epochs,
+                    seed=seed,
+                    progress=progress,
+                )
+            )
+        with _timed("reload in another process and measure", seconds):
+            findings = _measure(out)
+        report = {
+            "arguments": arguments,
+            "environment": code,
+            "seconds": seconds,
+            **findings.numbers,
+        }
+        write_json(out / "report.json", report)
+        write_report(out, findings, seconds)
     return report
 
 
@@ -222,11 +231,10 @@ def emotionnet_recipe(
 
 def _make_room(out: Path, overwrite: bool) -> None:
     """Remove an earlier quickstart, and nothing else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not any(path.name != LOCK for path in out.iterdir()):
         return
     if not (out / _MARK).is_file():
-        what = "holds something else" if out.is_dir() else "is a file"
-        raise QuickstartError(f"{out} {what}: choose another folder.")
+        raise QuickstartError(f"{out} holds something else: choose another folder.")
     if not overwrite:
         raise QuickstartError(f"{out} holds an earlier quickstart: pass --overwrite to replace it.")
     unfinished = tuple(f".{part}" for part in _PARTS)

@@ -5,12 +5,21 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from emotionnet_hf import files
-from emotionnet_hf.files import check_replaceable, whole_file, whole_folder, write_json, write_text
+from emotionnet_hf.files import (
+    check_replaceable,
+    remove_unfinished,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
+from emotionnet_hf.lock import AnotherRunError
 
 
 def names(folder: Path) -> set[str]:
@@ -135,10 +144,12 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path):
 def kill(tmp_path: Path, script: str) -> None:
     """Run a script that kills itself with SIGKILL, for which no clean-up code runs."""
     source = f"""
-        import os, signal, sys
+        import os, signal, sys, types
         from pathlib import Path
-        sys.path.insert(0, sys.argv[2])
-        import files  # by itself: the whole package takes seconds to import
+        # Without the package's own __init__, which takes seconds to import.
+        sys.modules["emotionnet_hf"] = types.ModuleType("emotionnet_hf")
+        sys.modules["emotionnet_hf"].__path__ = [sys.argv[2]]
+        from emotionnet_hf import files
         target = Path(sys.argv[1]) / "target"
         {textwrap.indent(textwrap.dedent(script), " " * 8).strip()}
     """
@@ -150,6 +161,10 @@ def kill(tmp_path: Path, script: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+KILLED_WHILE_WRITING = """
+    files.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+    files.write_text(target, "new")
+"""
 IN_THE_BLOCK = """
     with files.whole_folder(target) as folder:
         (folder / "half").write_text("half")
@@ -214,35 +229,147 @@ def test_the_next_call_cleans_up_after_kill_9(tmp_path, target, moment):
 
 def test_kill_9_while_writing_text_leaves_the_old_text(tmp_path):
     (tmp_path / "target").write_text("old")
-    script = """
-        files.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
-        files.write_text(target, "new")
-    """
-    kill(tmp_path, script)
+    kill(tmp_path, KILLED_WHILE_WRITING)
+    assert len(unfinished(tmp_path)) == 1
     assert (tmp_path / "target").read_text() == "old"
     write_text(tmp_path / "target", "newer")
     assert names(tmp_path) == {"target"}
 
 
 def test_whole_file(tmp_path):
-    target, unfinished = tmp_path / "a", tmp_path / "b"
-    with whole_file(target, unfinished) as file:
+    target = tmp_path / "a"
+    with whole_file(target) as file:
         file.write(b"new")
         assert not target.exists()
-    assert (target.read_bytes(), unfinished.exists()) == (b"new", False)
-    with pytest.raises(RuntimeError), whole_file(target, unfinished) as file:
+    assert (target.read_bytes(), names(tmp_path)) == (b"new", {"a"})
+    with pytest.raises(RuntimeError), whole_file(target) as file:
         file.write(b"half")
         raise RuntimeError
-    assert (target.read_bytes(), unfinished.exists()) == (b"new", False)
+    assert (target.read_bytes(), names(tmp_path)) == (b"new", {"a"})
+
+
+def test_whole_file_is_unfinished_in_a_folder_of_ones_own(tmp_path):
+    (tmp_path / "work").mkdir()
+    with whole_file(tmp_path / "a", tmp_path / "work") as file:
+        file.write(b"new")
+        assert names(tmp_path) == {"work"}
+        assert len(names(tmp_path / "work")) == 1
+    assert (names(tmp_path), names(tmp_path / "work")) == ({"a", "work"}, set())
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
-def test_whole_file_on_a_full_disk(tmp_path):
-    target, unfinished = tmp_path / "a", tmp_path / "b"
-    unfinished.symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space"), whole_file(target, unfinished) as file:
+def test_whole_file_on_a_full_disk(tmp_path, monkeypatch):
+    def full(path: Path, folder: Path) -> tuple[Path, object]:
+        (folder / "b").symlink_to("/dev/full")
+        return folder / "b", (folder / "b").open("wb")
+
+    monkeypatch.setattr(files, "_open_unfinished", full)
+    with pytest.raises(OSError, match="No space"), whole_file(tmp_path / "a") as file:
         file.write(b"lost")
     assert list(tmp_path.iterdir()) == []
+
+
+def unfinished(folder: Path) -> list[str]:
+    return sorted(name for name in names(folder) if name.endswith(".unfinished"))
+
+
+def test_two_writers_of_one_file_do_not_meet_and_the_last_one_wins(tmp_path):
+    target = tmp_path / "a"
+    with whole_file(target) as first:
+        first.write(b"first, a long text")
+        first.flush()
+        with whole_file(target) as second:  # as another process would, while we write
+            second.write(b"second")
+            assert len(unfinished(tmp_path)) == 2
+        assert target.read_bytes() == b"second"
+    assert target.read_bytes() == b"first, a long text"
+    assert names(tmp_path) == {"a"}
+
+
+WRITERS = """
+    import sys
+    from multiprocessing import get_context
+    def write(letter):
+        for _ in range(60):
+            files.write_text(target, letter * 50_000)
+    if __name__ == "__main__":
+        context = get_context("fork")
+        writers = [context.Process(target=write, args=(letter,)) for letter in "abcd"]
+        for writer in writers: writer.start()
+        seen = set()
+        while any(writer.is_alive() for writer in writers):
+            if target.exists():
+                text = target.read_text()
+                assert len(text) == 50_000 and len(set(text)) == 1, "a mixture"
+                seen.add(text[0])
+        assert [writer.exitcode for writer in writers] == [0] * 4, "a writer failed"
+        assert len(seen) > 1, "they did not write at once"
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_that_write_one_file_at_once_never_mix_and_never_fail(tmp_path):
+    kill(tmp_path, WRITERS)  # the end of a script whose checks all held
+    assert names(tmp_path) == {"target"}
+
+
+def test_of_what_is_unfinished_only_what_the_dead_left_is_removed(tmp_path):
+    kill(tmp_path, KILLED_WHILE_WRITING)
+    (left,) = unfinished(tmp_path)
+    (tmp_path / ".target.unfinished").write_text("a name that is not ours")
+    with whole_file(tmp_path / "target") as alive:
+        alive.write(b"alive")
+        assert left not in names(tmp_path)
+        write_text(tmp_path / "target", "other")
+        assert len(unfinished(tmp_path)) == 2
+    assert (tmp_path / "target").read_bytes() == b"alive"
+    assert unfinished(tmp_path) == [".target.unfinished"]
+
+
+def test_a_file_taken_for_left_over_before_it_was_locked_is_begun_again(tmp_path, monkeypatch):
+    lock, calls = files.lock_descriptor, []
+
+    def late(descriptor: int, **options: bool) -> bool:
+        if not calls:  # another process looked between our opening and our locking
+            (found,) = unfinished(tmp_path)
+            (tmp_path / found).unlink()
+        calls.append(descriptor)
+        return lock(descriptor, **options)
+
+    monkeypatch.setattr(files, "lock_descriptor", late)
+    write_text(tmp_path / "a", "whole")
+    assert len(calls) == 2
+    assert ((tmp_path / "a").read_text(), names(tmp_path)) == ("whole", {"a"})
+
+
+def test_files_are_written_on_a_disk_without_locks(tmp_path, monkeypatch):
+    def refuse(descriptor: int, **options: bool) -> bool:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(files, "lock_descriptor", refuse)
+    with whole_file(tmp_path / "a") as first:
+        write_text(tmp_path / "a", "second")
+        first.write(b"first")
+    assert ((tmp_path / "a").read_text(), names(tmp_path)) == ("first", {"a"})
+
+
+def test_a_second_run_may_not_fill_the_folder_that_a_first_one_fills(tmp_path):
+    with whole_folder(tmp_path / "target"), ThreadPoolExecutor(1) as other:
+        second = other.submit(whole_folder(tmp_path / "target").__enter__)
+        with pytest.raises(AnotherRunError, match=f"target \\(process {os.getpid()} on "):
+            second.result()
+    assert names(tmp_path) == {"target"}
+
+
+def test_unfinished_work_of_other_names_stays(tmp_path):
+    for name in (".b.1-00000000.unfinished", ".a.b.1-00000000.unfinished", ".a.x.unfinished"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".a.12-0123abcd.unfinished").mkdir()
+    remove_unfinished(tmp_path, "a")
+    assert len(names(tmp_path)) == 3
+    remove_unfinished(tmp_path)
+    assert names(tmp_path) == {".a.x.unfinished"}
+    remove_unfinished(tmp_path / "not there")
 
 
 class RefusedError(ValueError):

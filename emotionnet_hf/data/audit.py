@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 from emotionnet_hf.data.built_folder import BuiltFolder, BuiltFolderError, RowPlace, open_built
 from emotionnet_hf.files import whole_file
 from emotionnet_hf.loading.images import ImageError, open_image
+from emotionnet_hf.lock import one_run
 
 logger = logging.getLogger(__name__)
 
@@ -172,15 +173,15 @@ def write_sheet(
 
     Raises:
         BuiltFolderError: The folder is not a whole built data set.
+        AnotherRunError: Another run writes `out`.
     """
     built, out = open_built(folder), Path(out)
     order = {image.place: number for number, image in enumerate(sample.images)}
     before, after = _page(sample)
     unreadable = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
     rows = built.rows(order, ["image"])
     bar = tqdm(rows, total=len(order), desc="pictures", unit="image", disable=not progress)
-    with whole_file(out, out.with_name(f".{out.name}.unfinished")) as file:
+    with one_run(out), whole_file(out) as file:
         file.write(before.encode())
         for place, row in bar:
             picture, reason = _picture(row["image"])

@@ -49,7 +49,9 @@ from emotionnet_hf.emotions import default_vocabulary
 from emotionnet_hf.files import (
     check_replaceable,
     explained_full_disk,
+    move_into_place,
     put_back,
+    remove_unfinished,
     whole_file,
     write_json,
     write_text,
@@ -58,6 +60,7 @@ from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.loading.release import Rejected
 from emotionnet_hf.loading.schema import se30k8_features
+from emotionnet_hf.lock import one_run
 
 logger = logging.getLogger(__name__)
 
@@ -164,43 +167,46 @@ def build_dataset(
         ReleaseError: The release contradicts itself.
         BuildError: An argument is out of range, or there would be no image in the data set.
         OutputExistsError: `out` exists (and, with `overwrite`, was not made by a build).
+        AnotherRunError: Another build of `out` is at work.
         DiskFullError: No space left; the same call goes on where it was.
     """
     out = Path(out).resolve()
     threads = (os.cpu_count() or 1) if num_threads is None else num_threads
-    # A build that was killed between the two renames left the old data set there.
-    put_back(out.with_name(f".{out.name}.replaced"), out)
-    check_replaceable(
-        out, "build.json", overwrite=overwrite, source=Path(source), error=OutputExistsError
-    )
-    opened = open_source(source, seed=seed)
-    if opened.own_splits and not validation is test is None:
-        raise BuildError(f"{source} has splits of its own; leave out validation and test")
-    if opened.all_keywords and all_keywords is not None:
-        raise BuildError(f"{source} numbers its keywords itself; leave out all_keywords")
-    settings = BuildSettings(
-        emotions=emotions or opened.emotions or default_vocabulary(),
-        validation=PAPER_VALIDATION_SHARE if validation is None else validation,
-        test=PAPER_TEST_SHARE if test is None else test,
-        seed=seed,
-        subsets=subsets or opened.subsets,
-        all_keywords=all_keywords,
-        min_emotion_keywords=(
-            opened.min_emotion_keywords if min_emotion_keywords is None else min_emotion_keywords
-        ),
-        max_pixels=max_pixels,
-        rows_per_shard=rows_per_shard,
-        shorter_side=shorter_side,
-    )
-    _check(settings, threads)
-    additions = Additions.read(
-        duplicates=duplicates,
-        counts=counts,
-        basic8=basic8,
-        all_keywords=common_keywords(opened, all_keywords) if all_keywords else (),
-    )
     building = out.with_name(f"{out.name}.building")
-    with explained_full_disk(building):
+    with explained_full_disk(building), one_run(out):
+        # A build that was killed between the two renames left the old data set there.
+        put_back(out)
+        check_replaceable(
+            out, "build.json", overwrite=overwrite, source=Path(source), error=OutputExistsError
+        )
+        opened = open_source(source, seed=seed)
+        if opened.own_splits and not validation is test is None:
+            raise BuildError(f"{source} has splits of its own; leave out validation and test")
+        if opened.all_keywords and all_keywords is not None:
+            raise BuildError(f"{source} numbers its keywords itself; leave out all_keywords")
+        settings = BuildSettings(
+            emotions=emotions or opened.emotions or default_vocabulary(),
+            validation=PAPER_VALIDATION_SHARE if validation is None else validation,
+            test=PAPER_TEST_SHARE if test is None else test,
+            seed=seed,
+            subsets=subsets or opened.subsets,
+            all_keywords=all_keywords,
+            min_emotion_keywords=(
+                opened.min_emotion_keywords
+                if min_emotion_keywords is None
+                else min_emotion_keywords
+            ),
+            max_pixels=max_pixels,
+            rows_per_shard=rows_per_shard,
+            shorter_side=shorter_side,
+        )
+        _check(settings, threads)
+        additions = Additions.read(
+            duplicates=duplicates,
+            counts=counts,
+            basic8=basic8,
+            all_keywords=common_keywords(opened, all_keywords) if all_keywords else (),
+        )
         return _Build(opened, out, building, settings, additions).run(threads, progress)
 
 
@@ -295,6 +301,8 @@ class _Build:
             write_text(fingerprint, wanted)
         (self.dataset / "data").mkdir(parents=True, exist_ok=True)
         self.notes.mkdir(exist_ok=True)
+        for folder in (self.building, self.dataset, self.notes):
+            remove_unfinished(folder)
         return plan
 
     def _write_shards(
@@ -382,15 +390,9 @@ class _Build:
         return written
 
     def _write_table(self, table: pa.Table, path: Path) -> None:
-        with whole_file(path, self.notes / "unfinished.parquet") as file:
+        with whole_file(path, self.notes) as file:
             pq.write_table(table, file)
 
     def _move_into_place(self) -> None:
-        replaced = self.out.with_name(f".{self.out.name}.replaced")
-        if self.out.exists():
-            # A folder cannot replace a filled one in a single step: move the old one aside first.
-            shutil.rmtree(replaced, ignore_errors=True)
-            os.replace(self.out, replaced)
-        os.replace(self.dataset, self.out)
-        shutil.rmtree(replaced, ignore_errors=True)
+        move_into_place(self.dataset, self.out)
         shutil.rmtree(self.building, ignore_errors=True)

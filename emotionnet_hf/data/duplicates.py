@@ -41,6 +41,7 @@ from emotionnet_hf.dedup import (
 )
 from emotionnet_hf.files import explained_full_disk, whole_file
 from emotionnet_hf.loading.images import MAX_PIXELS
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.phash import hashes_from_hex
 
 _PIECE = 2**16
@@ -132,6 +133,7 @@ def find_duplicates(
         SourceError: The source cannot be read.
         BuiltFolderError: The data set is not whole, or lacks the column `phash`.
         DuplicatesError: Another argument is out of range, or no image has a hash.
+        AnotherRunError: Another run writes `out`.
         DuplicatesExistError: `out` exists (and, with `overwrite`, is something else).
         DiskFullError: No space left; the same call goes on where it was.
     """
@@ -139,18 +141,17 @@ def find_duplicates(
     threads = (os.cpu_count() or 1) if num_threads is None else num_threads
     check_rule(radius, linkage)
     _check(max_pixels=max_pixels, rows_per_part=rows_per_part, num_threads=threads)
-    _check_output(out, overwrite)
     hasher = PictureHasher(out.with_name(f"{out.name}.hashing"), max_pixels, rows_per_part, threads)
-    with explained_full_disk(hasher.parts):
+    with explained_full_disk(hasher.parts), one_run(out):
+        _check_output(out, overwrite)
         if _is_built(folder):
             table, resumed = stored_hashes(open_built(folder)), 0
         else:
             table, resumed = hasher.run(open_pictures(folder), progress)
         grouped, found = _grouped(folder, table, radius, linkage, threads, progress)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(out, out.with_name(f".{out.name}.unfinished")) as file:
+        with whole_file(out) as file:
             pq.write_table(grouped, file)
-    shutil.rmtree(hasher.parts, ignore_errors=True)
+        shutil.rmtree(hasher.parts, ignore_errors=True)
     return DuplicatesReport(
         out=out,
         images=len(found.keeper),

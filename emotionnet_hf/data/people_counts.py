@@ -33,8 +33,9 @@ from emotionnet_hf.data.detection import Detector
 from emotionnet_hf.data.pictures import Picture, Pictures, open_pictures
 from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.data.writing import ordered_map
-from emotionnet_hf.files import whole_file
+from emotionnet_hf.files import remove_unfinished, whole_file
 from emotionnet_hf.loading.images import ImageError, open_image
+from emotionnet_hf.lock import one_run
 
 logger = logging.getLogger(__name__)
 
@@ -124,36 +125,39 @@ class PeopleCounter:
         Raises:
             CountsError: There is nothing to count, or no detector.
             CountsExistError: `out` exists.
+            AnotherRunError: Another run writes `out`.
             SourceError: The source cannot be read.
             BuiltFolderError: The data set is not whole.
         """
         out = Path(out)
         if self.people is None and self.faces is None:
             raise CountsError("neither people nor faces are to be counted")
-        if out.exists() and not overwrite:
-            raise CountsExistError(
-                f"{out} exists; choose another file, or overwrite it (--overwrite, in Python "
-                "overwrite=True)"
-            )
-        pictures = open_pictures(folder)
-        parts = out.with_name(f"{out.name}.counting")
-        parts.mkdir(parents=True, exist_ok=True)
-        files, resumed = self._count_parts(pictures, parts, progress)
-        if not files:
+        with one_run(out):
+            if out.exists() and not overwrite:
+                raise CountsExistError(
+                    f"{out} exists; choose another file, or overwrite it (--overwrite, in Python "
+                    "overwrite=True)"
+                )
+            pictures = open_pictures(folder)
+            parts = out.with_name(f"{out.name}.counting")
+            parts.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(parts)
+            files, resumed = self._count_parts(pictures, parts, progress)
+            if not files:
+                shutil.rmtree(parts)
+                raise CountsError(f"{folder} has no images to count")
+            report = _Tally(self.people is not None, self.faces is not None)
+            schema = COUNTS_SCHEMA.with_metadata({_DETECTORS: json.dumps(self.settings()).encode()})
+            with (
+                whole_file(out, parts) as file,
+                pq.ParquetWriter(file, schema) as writer,
+            ):
+                for path in files:
+                    table = pq.read_table(path).replace_schema_metadata(schema.metadata)
+                    report.add(table)
+                    writer.write_table(table)
             shutil.rmtree(parts)
-            raise CountsError(f"{folder} has no images to count")
-        report = _Tally(self.people is not None, self.faces is not None)
-        schema = COUNTS_SCHEMA.with_metadata({_DETECTORS: json.dumps(self.settings()).encode()})
-        with (
-            whole_file(out, parts / "unfinished") as file,
-            pq.ParquetWriter(file, schema) as writer,
-        ):
-            for path in files:
-                table = pq.read_table(path).replace_schema_metadata(schema.metadata)
-                report.add(table)
-                writer.write_table(table)
-        shutil.rmtree(parts)
-        return report.report(out, resumed)
+            return report.report(out, resumed)
 
     def settings(self) -> dict[str, Any]:
         """Tell everything that decides the counts, as plain values."""
@@ -180,7 +184,7 @@ class PeopleCounter:
                 else:
                     table = self._count(pictures, part, pool, bar.update)
                     table = table.replace_schema_metadata({_STAMP: stamp})
-                    with whole_file(path, parts / "unfinished") as file:
+                    with whole_file(path, parts) as file:
                         pq.write_table(table, file)
                 files.append(path)
         if resumed:

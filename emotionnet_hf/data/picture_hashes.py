@@ -26,7 +26,7 @@ from emotionnet_hf import __version__
 from emotionnet_hf.data.built_folder import BuiltFolder
 from emotionnet_hf.data.pictures import Picture, Pictures
 from emotionnet_hf.data.writing import ordered_map
-from emotionnet_hf.files import whole_file
+from emotionnet_hf.files import remove_unfinished, whole_file
 from emotionnet_hf.loading.images import ImageError
 from emotionnet_hf.phash import HashTextError, hashes_from_hex, phash_file
 
@@ -78,6 +78,7 @@ class PictureHasher:
             OSError: The disk is full, or a picture cannot be read for a reason that is not its own.
         """
         self.parts.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.parts)
         tables: list[pa.Table] = []
         resumed = 0
         bar = tqdm(total=pictures.total, desc="hashing", unit="image", disable=not progress)
@@ -89,7 +90,7 @@ class PictureHasher:
                     bar.update(len(part))
                 else:
                     hashed = self._hash(pictures, part, pool, bar.update)
-                    with whole_file(path, self.parts / "unfinished") as file:
+                    with whole_file(path, self.parts) as file:
                         pq.write_table(hashed.replace_schema_metadata({_STAMP: stamp}), file)
                 tables.append(pq.read_table(path).replace_schema_metadata())
         if resumed:

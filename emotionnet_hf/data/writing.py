@@ -128,7 +128,7 @@ class ShardWriter:
         result = ShardResult()
         parquet = self.data / f"{shard.name}.parquet"
         rows = ordered_map(pool, self._load, self.plan.rows_of(shard), 2 * threads)
-        with whole_file(parquet, self.notes / "unfinished.parquet") as file:
+        with whole_file(parquet, self.notes) as file:
             self._fill(file, _watched(rows, result, tick), result)
         result.file_size = parquet.stat().st_size
         write_json(self.notes / f"{shard.name}.json", asdict(result))

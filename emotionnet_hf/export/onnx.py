@@ -28,6 +28,7 @@ from emotionnet_hf.export.model_folder import (
     versions,
 )
 from emotionnet_hf.files import check_replaceable, whole_folder, write_json
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.models import EmotionNetModel, TextCNNForSequenceClassification
 
 _MARK = "onnx.json"
@@ -108,19 +109,21 @@ def export_onnx(
     Raises:
         ImportError: The extra ``onnx`` is not installed.
         FileNotFoundError: ``source`` holds no model.
+        AnotherRunError: Another run writes ``out``.
         ExportError: Another kind of model, a graph that computes something else, or ``out`` exists.
     """
     _check_installed()
     out = Path(out)
-    check_replaceable(out, _MARK, overwrite=overwrite, source=source, error=ExportError)
-    model = load_model(source)
-    files: dict[str, OnnxFile] = {}
-    with whole_folder(out) as folder:
-        parts = list(_parts(model, source, folder))
-        for part in tqdm(parts, desc="exporting", disable=not progress):
-            _write(part, folder / part.file)
-            files[part.file] = _check(part, folder / part.file, tolerance)
-        write_json(folder / _MARK, _record(model, files, tolerance))
+    with one_run(out):
+        check_replaceable(out, _MARK, overwrite=overwrite, source=source, error=ExportError)
+        model = load_model(source)
+        files: dict[str, OnnxFile] = {}
+        with whole_folder(out) as folder:
+            parts = list(_parts(model, source, folder))
+            for part in tqdm(parts, desc="exporting", disable=not progress):
+                _write(part, folder / part.file)
+                files[part.file] = _check(part, folder / part.file, tolerance)
+            write_json(folder / _MARK, _record(model, files, tolerance))
     return OnnxExport(out, files)
 
 

@@ -28,6 +28,7 @@ from emotionnet_hf.export.model_folder import (
     versions,
 )
 from emotionnet_hf.files import check_replaceable, whole_folder, write_json, write_text
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetModel
 
 _MARK = "timm.json"
@@ -87,29 +88,33 @@ def export_timm(
 
     Raises:
         FileNotFoundError: ``source`` holds no model.
+        AnotherRunError: Another run writes ``out``.
         ExportError: The model is no EmotionNet, its trunk cannot be told apart from its classifier,
             the export computes something else, or ``out`` exists.
     """
     out = Path(out)
-    check_replaceable(out, _MARK, overwrite=overwrite, source=source, error=ExportError)
-    model = load_model(source)
-    if not isinstance(model.config, EmotionNetConfig):
-        raise ExportError(f"{source} has no image trunk: it is a {type(model).__name__}.")
-    processor, size = load_processor(source)
-    trunk = _whole_trunk(model)
-    with whole_folder(out) as folder:
-        save_file(trunk.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
-        write_json(folder / "config.json", _timm_config(model.config, trunk, processor, size))
-        write_text(folder / "README.md", _card(trunk, source))
-        apart = _measure(model, folder, size)
-        if not apart <= tolerance:
-            raise ExportError(
-                f"The timm model of {source} differs by {apart:.2e} from the model (tolerance "
-                f"{tolerance:.2e}); nothing was written."
+    with one_run(out):
+        check_replaceable(out, _MARK, overwrite=overwrite, source=source, error=ExportError)
+        model = load_model(source)
+        if not isinstance(model.config, EmotionNetConfig):
+            raise ExportError(f"{source} has no image trunk: it is a {type(model).__name__}.")
+        processor, size = load_processor(source)
+        trunk = _whole_trunk(model)
+        with whole_folder(out) as folder:
+            save_file(trunk.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+            write_json(folder / "config.json", _timm_config(model.config, trunk, processor, size))
+            write_text(folder / "README.md", _card(trunk, source))
+            apart = _measure(model, folder, size)
+            if not apart <= tolerance:
+                raise ExportError(
+                    f"The timm model of {source} differs by {apart:.2e} from the model (tolerance "
+                    f"{tolerance:.2e}); nothing was written."
+                )
+            architecture = trunk.pretrained_cfg["architecture"]
+            result = TimmExport(
+                out, architecture, trunk.num_classes, _tower(model).hidden_size, apart
             )
-        architecture = trunk.pretrained_cfg["architecture"]
-        result = TimmExport(out, architecture, trunk.num_classes, _tower(model).hidden_size, apart)
-        write_json(folder / _MARK, _record(result, tolerance))
+            write_json(folder / _MARK, _record(result, tolerance))
     return result
 
 

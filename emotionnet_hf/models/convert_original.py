@@ -27,6 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from emotionnet_hf import __version__
 from emotionnet_hf.emotions import AFFECTNET, EMOTIC, MIKELS, SE30K8, UBE
 from emotionnet_hf.files import check_replaceable, whole_folder, write_json
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.models.convert_image import (
     BACKBONE,
     WIDTH,
@@ -145,28 +146,32 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
+        AnotherRunError: Another run writes `out`.
         CheckpointError: It is unreadable, asks to run something, or its tensors are not those of
             one of the kinds; the message names them.
         ConversionError: Labels, keywords or word vectors are missing, too many or do not fit; or
             `out` exists.
         VocabularyError: The keywords of a text model are not each of them one keyword.
     """
-    check_replaceable(out, _RECORD, overwrite=overwrite, source=checkpoint, error=ConversionError)
-    read = read_original(checkpoint)
-    kind = _kind(read)
-    if kind == "text":
-        made = _convert_text(read, labels, keywords, embed)
-    else:
-        made = _convert_image(read, kind, labels, keywords, embed)
-    result = Conversion(
-        kind=kind,
-        out=Path(out),
-        tensors=len(read.tensors),
-        classes=made.models[""].config.num_labels,
-        keywords=made.keywords,
-        auxiliary=Path(out) / AUXILIARY if AUXILIARY in made.models else None,
-    )
-    _save(made, read, result)
+    with one_run(out):
+        check_replaceable(
+            out, _RECORD, overwrite=overwrite, source=checkpoint, error=ConversionError
+        )
+        read = read_original(checkpoint)
+        kind = _kind(read)
+        if kind == "text":
+            made = _convert_text(read, labels, keywords, embed)
+        else:
+            made = _convert_image(read, kind, labels, keywords, embed)
+        result = Conversion(
+            kind=kind,
+            out=Path(out),
+            tensors=len(read.tensors),
+            classes=made.models[""].config.num_labels,
+            keywords=made.keywords,
+            auxiliary=Path(out) / AUXILIARY if AUXILIARY in made.models else None,
+        )
+        _save(made, read, result)
     return result
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from emotionnet_hf.environment import environment as here
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.reproduction.data_root import DataRoot, MissingDataError
 from emotionnet_hf.reproduction.figure import draw_figure
 from emotionnet_hf.reproduction.measurements import Measurements
@@ -63,6 +64,7 @@ def reproduce(
 
     Raises:
         NotADirectoryError: There is no ``data_root``.
+        AnotherRunError: Another run is at work in ``work``.
         RecipeError: A recipe or the scale cannot be used, or ``work`` holds something else.
         ReproductionError: Some models failed; the tables of the others are written.
     """
@@ -72,29 +74,30 @@ def reproduce(
     tables = list(tables)
     chosen = [TABLES[name] for name in tables]
     trainings = Trainings(DataRoot(data_root), work, recipes, scale or Scale(), progress)
-    trainings.check_work()
-    measurements = Measurements(trainings)
-    cells: dict[str, list[Cell]] = {}
-    for cell in dict.fromkeys(cell for table in chosen for cell in table.cells):
-        cells.setdefault(cell.model, []).append(cell)
-    _prepare(trainings, seeds)
-    jobs = [
-        (measurements, wanted, seed)
-        for seed in seeds
-        for of_model in cells.values()
-        if (wanted := [cell for cell in of_model if seed in cell.seeds(seeds)])
-    ]
-    failed = _one_by_one(jobs) if workers == 1 else _in_processes(jobs, workers)
-    pages = write_tables(chosen, measurements, seeds, told, out)
-    if failed:
-        (_, wanted, seed), error = failed[0]
-        raise ReproductionError(
-            f"{len(failed)} of {len(jobs)} models failed, {wanted[0].model!r} with seed {seed} for "
-            f"one ({type(error).__name__}: {error}). The tables in {out} have the others; the same "
-            "command tries again"
-        ) from error
-    if FIGURE in tables:
-        draw_figure(trainings, seeds[0], out / f"{FIGURE}.png")
+    with one_run(work, inside=True):
+        trainings.check_work()
+        measurements = Measurements(trainings)
+        cells: dict[str, list[Cell]] = {}
+        for cell in dict.fromkeys(cell for table in chosen for cell in table.cells):
+            cells.setdefault(cell.model, []).append(cell)
+        _prepare(trainings, seeds)
+        jobs = [
+            (measurements, wanted, seed)
+            for seed in seeds
+            for of_model in cells.values()
+            if (wanted := [cell for cell in of_model if seed in cell.seeds(seeds)])
+        ]
+        failed = _one_by_one(jobs) if workers == 1 else _in_processes(jobs, workers)
+        pages = write_tables(chosen, measurements, seeds, told, out)
+        if failed:
+            (_, wanted, seed), error = failed[0]
+            raise ReproductionError(
+                f"{len(failed)} of {len(jobs)} models failed, {wanted[0].model!r} with seed {seed} "
+                f"for one ({type(error).__name__}: {error}). The tables in {out} have the others; "
+                "the same command tries again"
+            ) from error
+        if FIGURE in tables:
+            draw_figure(trainings, seeds[0], out / f"{FIGURE}.png")
     return pages
 
 

@@ -23,6 +23,7 @@ from emotionnet_hf.data.release_sources import open_source
 from emotionnet_hf.data.sources import Record
 from emotionnet_hf.emotions import SE30K8
 from emotionnet_hf.files import whole_file
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.models import TextCNNForSequenceClassification
 from emotionnet_hf.models.place import check_place
 
@@ -78,29 +79,33 @@ def write_pseudo_labels(
         FileNotFoundError: There is no such model folder, or it holds no model.
         PseudoLabelError: The model has other classes, or the source no usable row.
         SourceError: The source cannot be read.
+        AnotherRunError: Another run writes `out`.
     """
     check_place(model)
-    classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
-    order = _class_order(classifier.config.id2label, model)
-    tokenizer = AutoTokenizer.from_pretrained(model)
     out = Path(out)
-    counts: Counter[int] = Counter()
-    rejected: Counter[str] = Counter()
-    bar = tqdm(unit="image", disable=not progress)
-    rows = _rows(Path(source), rejected)
-    with (
-        bar,
-        whole_file(out, out.with_name(f".{out.name}.unfinished")) as file,
-        pq.ParquetWriter(file, _SCHEMA) as writer,
-    ):
-        while batch := list(islice(rows, _BATCH)):
-            scores = _scores(classifier, tokenizer, [keywords for _, keywords in batch])[:, order]
-            counts.update(scores.argmax(dim=1).tolist())
-            ids = [image_id for image_id, _ in batch]
-            writer.write_table(pa.table([ids, scores.tolist()], schema=_SCHEMA))
-            bar.update(len(batch))
-        if not counts:
-            raise PseudoLabelError(f"{source} has no usable row")
+    with one_run(out):
+        classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
+        order = _class_order(classifier.config.id2label, model)
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        counts: Counter[int] = Counter()
+        rejected: Counter[str] = Counter()
+        bar = tqdm(unit="image", disable=not progress)
+        rows = _rows(Path(source), rejected)
+        with (
+            bar,
+            whole_file(out) as file,
+            pq.ParquetWriter(file, _SCHEMA) as writer,
+        ):
+            while batch := list(islice(rows, _BATCH)):
+                scores = _scores(classifier, tokenizer, [keywords for _, keywords in batch])[
+                    :, order
+                ]
+                counts.update(scores.argmax(dim=1).tolist())
+                ids = [image_id for image_id, _ in batch]
+                writer.write_table(pa.table([ids, scores.tolist()], schema=_SCHEMA))
+                bar.update(len(batch))
+            if not counts:
+                raise PseudoLabelError(f"{source} has no usable row")
     rows_of_class = {name: counts[i] for i, name in enumerate(SE30K8)}
     return PseudoLabelReport(out, rows_of_class, dict(rejected.most_common()))
 

@@ -16,6 +16,7 @@ import pytest
 from datasets import load_dataset
 from PIL import Image
 
+from emotionnet_hf import files
 from emotionnet_hf.data import build, build_dataset, emotion_vocabulary, open_image
 from emotionnet_hf.data.build import BuildError, OutputExistsError
 from emotionnet_hf.files import DiskFullError
@@ -357,18 +358,16 @@ def test_full_disk_keeps_what_is_finished(built, source, tmp_path, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
 def test_really_full_disk(source, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    real = build.make_plan
+    real = files._open_unfinished
 
-    def plan(*arguments, **keywords):
-        made = real(*arguments, **keywords)
-        notes = tmp_path / "out.building/notes"
-        notes.mkdir()
-        (notes / "unfinished.parquet").symlink_to("/dev/full")
-        return made
+    def full(path, folder):
+        if path.suffix != ".parquet":
+            return real(path, folder)
+        assert folder == tmp_path / "out.building/notes"
+        (folder / "full").symlink_to("/dev/full")
+        return folder / "full", (folder / "full").open("wb")
 
-    monkeypatch.setattr(build, "make_plan", plan)
-    # Or the build would clear away what was laid in its path.
-    monkeypatch.setattr(build.shutil, "rmtree", lambda *arguments, **keywords: None)
+    monkeypatch.setattr(files, "_open_unfinished", full)
     with pytest.raises(DiskFullError) as caught:
         build_dataset(source, out, **options())
     assert caught.value.errno == errno.ENOSPC

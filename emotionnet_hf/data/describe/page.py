@@ -24,6 +24,7 @@ from emotionnet_hf.data.describe.counting import tally_dataset
 from emotionnet_hf.data.describe.figures import draw_figures, short
 from emotionnet_hf.data.describe.statistics import PAPER, make_statistics
 from emotionnet_hf.files import whole_file, write_json, write_text
+from emotionnet_hf.lock import one_run
 
 _LISTED = 15
 _CAPTIONS = {
@@ -56,23 +57,24 @@ def describe_dataset(
 
     Raises:
         BuiltFolderError: The folder is not a whole built data set.
+        AnotherRunError: Another run writes into `out`.
     """
     built, out = open_built(folder), Path(out)
-    tally = tally_dataset(built, progress=progress)
-    together = None
-    if tally.together is not None:
-        images = sum(split.images for split in tally.splits.values())
-        together = CoOccurrence.of(tally.emotions, tally.together, images)
-    statistics = make_statistics(built.name, tally, together)
-    figures = draw_figures(tally, together, statistics)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, picture in figures.items():
-        with whole_file(out / name, out / f".{name}.unfinished") as file:
-            file.write(picture)
-    if together is not None:
-        _write_pairs(out / "co_occurrence.parquet", together)
-    write_text(out / "statistics.md", page(statistics, list(figures)))
-    write_json(out / "statistics.json", statistics)
+    with one_run(out, inside=True):
+        tally = tally_dataset(built, progress=progress)
+        together = None
+        if tally.together is not None:
+            images = sum(split.images for split in tally.splits.values())
+            together = CoOccurrence.of(tally.emotions, tally.together, images)
+        statistics = make_statistics(built.name, tally, together)
+        figures = draw_figures(tally, together, statistics)
+        for name, picture in figures.items():
+            with whole_file(out / name) as file:
+                file.write(picture)
+        if together is not None:
+            _write_pairs(out / "co_occurrence.parquet", together)
+        write_text(out / "statistics.md", page(statistics, list(figures)))
+        write_json(out / "statistics.json", statistics)
     return statistics
 
 
@@ -91,7 +93,7 @@ def _write_pairs(path: Path, together: CoOccurrence) -> None:
         "b_given_a": both / single[rows],
         "a_given_b": both / single[columns],
     }
-    with whole_file(path, path.with_name(f".{path.name}.unfinished")) as file:
+    with whole_file(path) as file:
         pq.write_table(pa.table(table), file)
 
 

@@ -42,6 +42,7 @@ from emotionnet_hf.data.fetch.worklist import Failed, Worklist
 from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.files import explained_full_disk, whole_file
 from emotionnet_hf.loading.images import MAX_PIXELS
+from emotionnet_hf.lock import one_run
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,8 @@ def fetch_images(
 
     Raises:
         UrlListError: The list cannot be read, or is empty.
-        FetchError: A value is out of range; another run is at work in `out`; or its pictures have
-            another `shorter_side`.
+        FetchError: A value is out of range; or the pictures in `out` have another `shorter_side`.
+        AnotherRunError: Another run is at work in `out`.
         DiskFullError: No space left; the same call goes on where it was.
         OSError: `out` is not writable, or there are too few file handles.
     """
@@ -186,19 +187,21 @@ def _fetch(
 ) -> FetchReport:
     started = time.monotonic()
     rows = read_url_list(urls)
-    out.mkdir(parents=True, exist_ok=True)
-    with Journal(out / JOURNAL) as journal, _scratch(out) as scratch:
-        side = settings.shorter_side
-        work = Worklist(scratch / "list", out, shorter_side=side, retry_failed=retry_failed)
-        with work, ThreadPoolExecutor(threads) as pool:
-            bar = tqdm(rows, desc="reading the list", unit="row", disable=not progress)
-            work.fill(read_journal(out / JOURNAL), bar)
-            if not work.counts:
-                raise UrlListError(f"{urls if isinstance(urls, str | Path) else 'urls'} is empty")
-            store = Store(out, scratch, max_pixels=settings.max_pixels, shorter_side=side)
-            run = Run(work, journal, store, pool, settings)
-            run.to_end(progress=progress)
-            reasons, retry = _write_failures(out, scratch, work)
+    with one_run(out, inside=True):
+        with Journal(out / JOURNAL) as journal, _scratch(out) as scratch:
+            side = settings.shorter_side
+            work = Worklist(scratch / "list", out, shorter_side=side, retry_failed=retry_failed)
+            with work, ThreadPoolExecutor(threads) as pool:
+                bar = tqdm(rows, desc="reading the list", unit="row", disable=not progress)
+                work.fill(read_journal(out / JOURNAL), bar)
+                if not work.counts:
+                    raise UrlListError(
+                        f"{urls if isinstance(urls, str | Path) else 'urls'} is empty"
+                    )
+                store = Store(out, scratch, max_pixels=settings.max_pixels, shorter_side=side)
+                run = Run(work, journal, store, pool, settings)
+                run.to_end(progress=progress)
+                reasons, retry = _write_failures(out, scratch, work)
     return FetchReport(
         out=out,
         wanted=reasons.total() + work.counts["done"] + run.counts["fetched"] + run.counts["found"],
@@ -216,7 +219,7 @@ def _write_failures(out: Path, scratch: Path, work: Worklist) -> tuple[Counter[s
     """Write the table of failures; its rows by kind of reason, and how many may pass."""
     reasons: Counter[str] = Counter()
     retry = 0
-    with whole_file(out / FAILURES, scratch / FAILURES) as file:
+    with whole_file(out / FAILURES, scratch) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         table = csv.writer(text)
         columns = [field.name for field in fields(Failed)]

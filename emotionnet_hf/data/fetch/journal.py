@@ -11,13 +11,10 @@ import errno
 import json
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-
-from emotionnet_hf.data.fetch.settings import FetchError
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +55,12 @@ _NAMES = tuple(field.name for field in fields(Entry))
 
 
 class Journal:
-    """The journal of one folder, open for one run at a time.
+    """The journal of one folder, open for the one run that is at work there (see `one_run`).
 
     Args:
         path: The file; made if it is not there.
 
     Raises:
-        FetchError: Another run has it open.
         OSError: It cannot be written.
     """
 
@@ -73,7 +69,6 @@ class Journal:
         # Unbuffered: a line that was written survives the death of this process.
         self._file = path.open("ab", buffering=0)
         try:
-            self._lock()
             self._drop_torn_line()
         except BaseException:
             self._file.close()
@@ -108,21 +103,6 @@ class Journal:
         line = json.dumps(said, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         if self._file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-
-    def _lock(self) -> None:
-        if sys.platform == "win32":  # there, two runs in one folder are the user's own affair
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FetchError(
-                f"another run is fetching into {self.path.parent}; wait for it, or choose "
-                "another folder"
-            ) from error
-        except OSError as error:  # some network disks know no locks
-            logger.debug("%s is not locked: %s", self.path, error)
 
     def _drop_torn_line(self) -> None:
         size = end = self.path.stat().st_size

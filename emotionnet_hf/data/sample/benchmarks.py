@@ -60,6 +60,7 @@ from emotionnet_hf.data.sample.benchmark_latents import benchmark_seed
 from emotionnet_hf.data.sample.benchmark_pictures import Order, Written
 from emotionnet_hf.data.sample.benchmark_se30k8 import write_se30k8
 from emotionnet_hf.files import whole_folder, write_json, write_text
+from emotionnet_hf.lock import one_run
 
 _WRITERS: Mapping[str, Callable[[Order], Written]] = {
     "DeepEmotion": write_deepemotion,
@@ -133,27 +134,31 @@ def generate_benchmarks(
     Raises:
         ValueError: an argument is out of range, or a name is none of `NAMES`.
         FileExistsError: `out` exists.
+        AnotherRunError: another run writes `out`.
     """
     chosen = NAMES if names is None else tuple(names)
     _check(num_images, image_size, seed, chosen)
     out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists; delete it or choose another folder for benchmarks")
-    images, copies = {}, {}
-    with (
-        whole_folder(out) as folder,
-        tqdm(total=num_images * len(chosen), unit="image", disable=not progress) as bar,
-    ):
-        write_text(folder / "README.txt", _README)
-        for name in chosen:
-            bar.set_description(f"drawing {name}")
-            (folder / name).mkdir()
-            number = benchmark_seed(name, seed)
-            order = Order(folder / name, number, num_images, image_size, bar)
-            written = _WRITERS[name](order)
-            story = _story(name, seed, image_size, written)
-            write_json(folder / name / "drawn.json", story)
-            images[name], copies[name] = len(written), len(story["near_copies"])
+    with one_run(out):
+        if out.exists():
+            raise FileExistsError(
+                f"{out} exists; delete it or choose another folder for benchmarks"
+            )
+        images, copies = {}, {}
+        with (
+            whole_folder(out) as folder,
+            tqdm(total=num_images * len(chosen), unit="image", disable=not progress) as bar,
+        ):
+            write_text(folder / "README.txt", _README)
+            for name in chosen:
+                bar.set_description(f"drawing {name}")
+                (folder / name).mkdir()
+                number = benchmark_seed(name, seed)
+                order = Order(folder / name, number, num_images, image_size, bar)
+                written = _WRITERS[name](order)
+                story = _story(name, seed, image_size, written)
+                write_json(folder / name / "drawn.json", story)
+                images[name], copies[name] = len(written), len(story["near_copies"])
     return DrawnBenchmarks(out, images, copies)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,8 @@ from emotionnet_hf.data.sample.tags import (
     write_list,
 )
 from emotionnet_hf.data.sample.vocabulary import EMOTION_KEYWORDS
+from emotionnet_hf.files import whole_folder
+from emotionnet_hf.lock import one_run
 
 SOURCE = "emotionnet_hf generated sample"
 """The `source` column of every row."""
@@ -105,22 +106,24 @@ def generate_sample(
     Raises:
         ValueError: an argument is out of range.
         FileExistsError: `out` exists.
+        AnotherRunError: another run writes `out`.
     """
     settings = _Settings(image_size, seed, noise, missing, near_duplicates)
     _check(settings, num_images)
     out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists; delete it or choose another folder for the sample")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        # The scratch folder itself is private to its owner; a folder inside gets normal rights.
-        folder = Path(scratch) / "sample"
-        (folder / "images").mkdir(parents=True)
-        rows, truths = _write_pictures(folder, settings, num_images, progress)
-        _write_lines(folder / "metadata.jsonl", rows)
-        _write_lines(folder / "truth.jsonl", truths)
-        (folder / "emotion_keywords.txt").write_text("\n".join(EMOTION_KEYWORDS) + "\n", "utf-8")
-        folder.rename(out)
+    with one_run(out):
+        if out.exists():
+            raise FileExistsError(
+                f"{out} exists; delete it or choose another folder for the sample"
+            )
+        with whole_folder(out) as folder:
+            (folder / "images").mkdir()
+            rows, truths = _write_pictures(folder, settings, num_images, progress)
+            _write_lines(folder / "metadata.jsonl", rows)
+            _write_lines(folder / "truth.jsonl", truths)
+            (folder / "emotion_keywords.txt").write_text(
+                "\n".join(EMOTION_KEYWORDS) + "\n", "utf-8"
+            )
     return _summarize(out, rows, truths)
 
 

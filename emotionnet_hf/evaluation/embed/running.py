@@ -26,6 +26,7 @@ from emotionnet_hf.evaluation.embed.writing import Table
 from emotionnet_hf.evaluation.features import in_batches
 from emotionnet_hf.files import explained_full_disk
 from emotionnet_hf.loading.images import MAX_PIXELS
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.models.encoders import FEATURES, JOINT, Encoder, open_encoder
 
 CALIBRATED, CHECKED = 64, 128
@@ -133,28 +134,36 @@ def embed(
         EncoderError: The model gives no image features.
         EngineError: No such precision or runtime here.
         FeaturesExistError: ``out`` exists, or was begun with other arguments.
+        AnotherRunError: Another run writes ``out``.
         ValueError: Another argument is out of range.
         DiskFullError: No space left; the same call goes on where it was.
     """
     threads = _cores() if num_threads is None else num_threads
-    pictures = open_source(source, DataSetOptions(split, id_column, image_column, streaming))
-    encoder = open_encoder(model, device)
-    size = (8 if encoder.device.type == "cpu" else 64) if batch_size is None else batch_size
-    _check(batch_size=size, rows_per_part=rows_per_part, num_threads=threads)
-    table = Table(Path(out), _dims(encoder, joint), dtype)
-    metadata = _metadata(encoder, precision, runtime)
-    settings = {"joint": joint, "dtype": dtype, "batch_size": size, "rows_per_part": rows_per_part}
-    identity = {**metadata, **settings, "max_pixels": max_pixels, "source": pictures.identity}
-    if precision == "int8":
-        # Its ranges come from the first pictures, also those of parts that are there already.
-        identity["calibration"] = pictures.stamp(0, CALIBRATED)
-        identity["kind of CPU"] = "VNNI" if has_vnni() else "no VNNI"
-    with explained_full_disk(table.parts), encoding_threads(threads) as pool:
-        table.begin(identity, overwrite)
-        encoding = Encoding(encoder, pool, threads, size, max_pixels)
-        engine, change = _open_engine(encoding, pictures, precision, runtime, list(table.dims))
-        writing = _Writing(pictures, encoding, table, -(-rows_per_part // size))
-        return writing.run(engine, metadata, change, progress)
+    out = Path(out)
+    with one_run(out):
+        pictures = open_source(source, DataSetOptions(split, id_column, image_column, streaming))
+        encoder = open_encoder(model, device)
+        size = (8 if encoder.device.type == "cpu" else 64) if batch_size is None else batch_size
+        _check(batch_size=size, rows_per_part=rows_per_part, num_threads=threads)
+        table = Table(out, _dims(encoder, joint), dtype)
+        metadata = _metadata(encoder, precision, runtime)
+        settings = {
+            "joint": joint,
+            "dtype": dtype,
+            "batch_size": size,
+            "rows_per_part": rows_per_part,
+        }
+        identity = {**metadata, **settings, "max_pixels": max_pixels, "source": pictures.identity}
+        if precision == "int8":
+            # Its ranges come from the first pictures, also those of parts that are there already.
+            identity["calibration"] = pictures.stamp(0, CALIBRATED)
+            identity["kind of CPU"] = "VNNI" if has_vnni() else "no VNNI"
+        with explained_full_disk(table.parts), encoding_threads(threads) as pool:
+            table.begin(identity, overwrite)
+            encoding = Encoding(encoder, pool, threads, size, max_pixels)
+            engine, change = _open_engine(encoding, pictures, precision, runtime, list(table.dims))
+            writing = _Writing(pictures, encoding, table, -(-rows_per_part // size))
+            return writing.run(engine, metadata, change, progress)
 
 
 @dataclass(frozen=True)

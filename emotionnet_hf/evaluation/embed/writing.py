@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotionnet_hf.evaluation.embed.reading import METADATA_KEY, FeaturesError, read_metadata
-from emotionnet_hf.files import whole_file, write_json
+from emotionnet_hf.files import remove_unfinished, whole_file, write_json
 
 _RUN = "run.json"
 _STAMP, _REJECTED = b"stamp", b"rejected"
@@ -84,6 +84,7 @@ class Table:
                     "another file, or begin anew (--overwrite, in Python overwrite=True)."
                 )
             if before == now:
+                remove_unfinished(self.parts)
                 return
         shutil.rmtree(self.parts, ignore_errors=True)
         self.parts.mkdir(parents=True)
@@ -145,7 +146,7 @@ class Table:
             columns.append(pa.FixedSizeListArray.from_arrays(flat, size))
         told = {_STAMP: stamp.encode(), _REJECTED: json.dumps(rejected).encode()}
         table = pa.Table.from_arrays(columns, schema=self.schema).replace_schema_metadata(told)
-        with whole_file(self._part(number), self.parts / "unfinished") as file:
+        with whole_file(self._part(number), self.parts) as file:
             pq.write_table(table, file, **_PARQUET)
 
     def join(self, parts: int, metadata: Mapping[str, Any]) -> None:
@@ -161,9 +162,8 @@ class Table:
         rejected = [row for number in range(parts) for row in self._rejected(number)]
         self._write_quarantine(rejected)
         schema = self.schema.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-        unfinished = self.parts / "unfinished"
         with (
-            whole_file(self.out, unfinished) as file,
+            whole_file(self.out, self.parts) as file,
             pq.ParquetWriter(file, schema, **_PARQUET) as writer,
         ):
             for number in range(parts):
@@ -191,7 +191,7 @@ class Table:
             self.quarantine.unlink(missing_ok=True)
             return
         rows = [dict(zip(QUARANTINE_SCHEMA.names, row, strict=True)) for row in rejected]
-        with whole_file(self.quarantine, self.parts / "unfinished") as file:
+        with whole_file(self.quarantine, self.parts) as file:
             pq.write_table(pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA), file)
 
     def _rejected(self, number: int) -> list[tuple[str, str]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -248,10 +247,7 @@ def _store(folder: Path, keys: Sequence[str], features: np.ndarray) -> None:
     name = hashlib.blake2b("".join(keys).encode(), digest_size=16).hexdigest()
     path = folder / f"part-{name}.safetensors"
     content = save({"features": np.ascontiguousarray(features)}, {"keys": json.dumps(list(keys))})
-    with (
-        explained_full_disk(folder),
-        whole_file(path, folder / f".{path.name}.{os.getpid()}") as file,
-    ):
+    with explained_full_disk(folder), whole_file(path) as file:
         file.write(content)
 
 

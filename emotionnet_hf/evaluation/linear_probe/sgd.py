@@ -163,8 +163,7 @@ class HeadTraining:
         numbers = {"epoch": state.epoch, "done": state.done, "qualities": state.qualities}
         tensors = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.checkpoint.with_name(f".{self.checkpoint.name}.unfinished")
-        with explained_full_disk(self.checkpoint), whole_file(self.checkpoint, unfinished) as file:
+        with explained_full_disk(self.checkpoint), whole_file(self.checkpoint) as file:
             file.write(save(tensors, {"numbers": json.dumps(numbers)}))
 
     def _resumed(self, layer: nn.Linear, optimizer: torch.optim.SGD) -> Trained:

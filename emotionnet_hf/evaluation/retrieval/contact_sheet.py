@@ -117,7 +117,7 @@ def write_sheet(
         write_text(path, _html(blocks))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, path.with_name(f".{path.name}.unfinished")) as file:
+    with whole_file(path) as file:
         _draw(blocks).savefig(file, format="png", dpi=_DPI)
 
 

@@ -27,6 +27,7 @@ from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA, open_gallery, ope
 from emotionnet_hf.evaluation.retrieval.index_folder import FORMAT, MARK, ROWS, require_faiss
 from emotionnet_hf.evaluation.retrieval.vectors import BLOCK, store_vectors
 from emotionnet_hf.files import check_replaceable, explained_full_disk, whole_folder, write_json
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.models.encoders import FEATURES, JOINT, TIMM, Encoder, open_encoder
 
 _ALIKE = 0.9  # cosine of the features of one picture, whatever they were made with
@@ -75,6 +76,7 @@ def build_index(
         What ``index.json`` holds.
 
     Raises:
+        AnotherRunError: Another run builds ``out``.
         BuildIndexError: ``out`` exists, the features are of something else, or two rows of the
             data set have one id.
         GalleryError: The data set cannot be opened.
@@ -87,38 +89,39 @@ def build_index(
     if not 0 < recall <= 1:
         raise BuildIndexError(f"recall is {recall}; give a share above 0, at most 1")
     out = Path(out)
-    check_replaceable(out, MARK, overwrite=overwrite, source=source, error=BuildIndexError)
-    gallery, encoder = open_gallery(source, label), open_encoder(model)
     work = out.with_name(f".{out.name}.features")
     options = {"factory": factory, "recall": recall, "seed": seed, "progress": progress}
-    with explained_full_disk(work), whole_folder(out) as folder:
-        everything = _write_arrow(folder / "all.arrow", gallery.batches())
-        _check_unique(everything.column("id").combine_chunks())  # before hours of embedding
-        if features is None:
-            embedding = {"batch_size": batch_size, "progress": progress, "overwrite": overwrite}
-            table = _embedded(source, encoder, work, **embedding)
-        else:
-            table = Path(features)
-            _check_same(table, everything, gallery.root, encoder)
-        rows = _write_rows(everything, table, folder)
-        facts = {
-            "format": FORMAT,
-            "model": _lasting(encoder.name),
-            "kind": encoder.kind,
-            "weights": encoder.weights_digest,
-            "source": str(Path(source).resolve()),
-            "pictures": str(gallery.root),
-            "label": gallery.label,
-            "rows": len(rows),
-            "quarantined": _keep_quarantine(table, folder),
-            "spaces": {
-                space: _index_space(space, rows, table, encoder, folder, options)
-                for space in _spaces(table)
-            },
-            "environment": environment(),
-        }
-        write_json(folder / MARK, facts)
-    shutil.rmtree(work, ignore_errors=True)
+    with explained_full_disk(work), one_run(out):
+        check_replaceable(out, MARK, overwrite=overwrite, source=source, error=BuildIndexError)
+        gallery, encoder = open_gallery(source, label), open_encoder(model)
+        with whole_folder(out) as folder:
+            everything = _write_arrow(folder / "all.arrow", gallery.batches())
+            _check_unique(everything.column("id").combine_chunks())  # before hours of embedding
+            if features is None:
+                embedding = {"batch_size": batch_size, "progress": progress, "overwrite": overwrite}
+                table = _embedded(source, encoder, work, **embedding)
+            else:
+                table = Path(features)
+                _check_same(table, everything, gallery.root, encoder)
+            rows = _write_rows(everything, table, folder)
+            facts = {
+                "format": FORMAT,
+                "model": _lasting(encoder.name),
+                "kind": encoder.kind,
+                "weights": encoder.weights_digest,
+                "source": str(Path(source).resolve()),
+                "pictures": str(gallery.root),
+                "label": gallery.label,
+                "rows": len(rows),
+                "quarantined": _keep_quarantine(table, folder),
+                "spaces": {
+                    space: _index_space(space, rows, table, encoder, folder, options)
+                    for space in _spaces(table)
+                },
+                "environment": environment(),
+            }
+            write_json(folder / MARK, facts)
+        shutil.rmtree(work, ignore_errors=True)
     return facts
 
 

@@ -7,14 +7,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from emotionnet_hf.data.fetch import FetchError, UrlListError, fetch_images, storing
-from emotionnet_hf.data.fetch import journal as journal_module
 from emotionnet_hf.files import DiskFullError, explained_full_disk
+from emotionnet_hf.lock import AnotherRunError, one_run
 
 
 def journal(out: Path) -> list[dict]:
@@ -265,10 +266,12 @@ def test_full_disk_is_told_from_other_errors(tmp_path):
 
 
 def test_two_runs_in_one_folder(server, fetch, tmp_path):
-    (tmp_path / "out").mkdir()
-    with journal_module.Journal(tmp_path / "out" / "fetched.jsonl"):
-        with pytest.raises(FetchError, match="another run"):
-            fetch(pairs(server, 1))
+    with one_run(tmp_path / "out", inside=True), ThreadPoolExecutor(1) as other:
+        with pytest.raises(AnotherRunError, match=f"out .process {os.getpid()} on"):
+            other.submit(fetch, pairs(server, 1)).result()
+    assert not (tmp_path / "out").exists()
+    fetch(pairs(server, 1))
+    assert not (tmp_path / "out" / ".lock").exists()
 
 
 def test_nothing_to_fetch(fetch, tmp_path):

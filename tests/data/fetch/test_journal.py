@@ -4,7 +4,6 @@ import json
 import pytest
 
 from emotionnet_hf.data.fetch.journal import Entry, Journal, read_journal
-from emotionnet_hf.data.fetch.settings import FetchError
 
 OK = Entry("a/\u00fc.jpg", "https://a.example/", "ok", bytes=7, sha256="00", shorter_side=64)
 FAILED = Entry("b.jpg", "https://b.example/", "failed", "HTTP 503", retry=True, attempts=3)
@@ -57,15 +56,6 @@ def test_damaged_lines_are_counted_and_passed_over(tmp_path, caplog):
     path.write_bytes(b"\0\0\0\n[]\n" + path.read_bytes() + b'{"file_name": 1}\n\xff\n')
     assert list(read_journal(path)) == [OK]
     assert "4 damaged lines" in caplog.text
-
-
-def test_one_run_at_a_time(tmp_path):
-    path = tmp_path / "fetched.jsonl"
-    with Journal(path):
-        with pytest.raises(FetchError, match="another run"):
-            Journal(path)
-    with Journal(path) as journal:
-        journal.add(OK)
 
 
 def test_half_a_written_line_is_a_full_disk(tmp_path, monkeypatch):
