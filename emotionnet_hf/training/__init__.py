@@ -7,7 +7,8 @@ from emotionnet_hf.training.arguments import (
     TextCNNArguments,
 )
 from emotionnet_hf.training.emotionnet import train_emotionnet
-from emotionnet_hf.training.loop import TrainingError
+from emotionnet_hf.training.launched import run_script
+from emotionnet_hf.training.processes import TrainingError
 from emotionnet_hf.training.recipes import parse_recipe
 from emotionnet_hf.training.textcnn import train_textcnn
 
@@ -18,6 +19,7 @@ __all__ = [
     "TextCNNArguments",
     "TrainingError",
     "parse_recipe",
+    "run_script",
     "train_emotionnet",
     "train_textcnn",
 ]

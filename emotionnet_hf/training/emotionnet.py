@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 from datasets import Dataset
 from timm.models import get_pretrained_cfg
@@ -25,12 +25,17 @@ from emotionnet_hf.losses import (
 )
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetForPreTraining
 from emotionnet_hf.models.backbones import load_backbone
-from emotionnet_hf.training.arguments import EmotionNetArguments
+from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError
 from emotionnet_hf.training.auxiliary import Guide
 from emotionnet_hf.training.data import load_splits
 from emotionnet_hf.training.image_rows import ImageRows
 from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch, fit
+from emotionnet_hf.training.processes import (
+    all_do,
+    explained_loss_of_a_process,
+    join_processes,
+)
 from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
 from emotionnet_hf.training.text_models import check_classes, load_text_model
 from emotionnet_hf.training.validation import measure
@@ -53,9 +58,12 @@ def train_emotionnet(arguments: EmotionNetArguments) -> Path:
     Raises:
         RecipeError: The recipe does not fit the data, the text model or the run folder.
         BackboneWeightsError: The weights of the trunk cannot be had; the message has the choices.
+        TrainingError: See ``fit``; or the processes of a launcher do not find each other.
     """
+    join_processes()
     set_seed(arguments.seed)
-    return fit(EmotionNetTask(arguments), arguments)
+    with explained_loss_of_a_process():
+        return fit(all_do(lambda: EmotionNetTask(arguments)), arguments)
 
 
 class EmotionNetTask:
@@ -70,6 +78,7 @@ class EmotionNetTask:
 
     def __init__(self, arguments: EmotionNetArguments) -> None:
         self.arguments = arguments
+        _check_sync_batchnorm(arguments)
         columns = ("image", "keywords", *COLUMNS[arguments.classes])
         splits = load_splits(arguments.data, arguments.config, columns=columns)
         names = class_names(arguments.classes, splits["train"].features)
@@ -215,6 +224,16 @@ def _mean_over(
     return values.sum() / count.clamp(min=1e-6)
 
 
+def _check_sync_batchnorm(arguments: EmotionNetArguments) -> None:
+    """Refuse what torch has for GPUs alone."""
+    device = join_processes().device.type
+    if arguments.sync_batchnorm and device in ("cpu", "mps"):
+        raise RecipeError(
+            f"sync_batchnorm is true, but this run is on {device}, and torch has SyncBatchNorm for "
+            "GPUs alone: leave it out."
+        )
+
+
 def _size_of_fixed(arguments: EmotionNetArguments) -> dict[str, Any] | None:
     """Return what timm must be told of the image size: nothing, but for trunks with a fixed one."""
     pretrained = get_pretrained_cfg(arguments.backbone)
@@ -231,4 +250,4 @@ def _wants_channels_last(model: nn.Module, arguments: EmotionNetArguments) -> bo
     if arguments.channels_last is not None:
         return arguments.channels_last
     grouped = any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in model.modules())
-    return not (grouped and PartialState().device.type == "cpu")
+    return not (grouped and join_processes().device.type == "cpu")

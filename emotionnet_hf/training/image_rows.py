@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
+from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from emotionnet_hf.data.transforms import augment
-from emotionnet_hf.loading.images import open_stored
+from emotionnet_hf.loading.images import ImageError, open_stored
 from emotionnet_hf.models import build_image_processor
 from emotionnet_hf.training.arguments import EmotionNetArguments
 from emotionnet_hf.training.auxiliary import Guide
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch
+from emotionnet_hf.training.processes import TrainingError
 
 
 class ImageRows(TorchDataset[Any]):
@@ -89,7 +91,17 @@ class ImageRows(TorchDataset[Any]):
             batch |= self.guide.batch(self.guide_keywords, rows)
         return batch
 
-    def _open(self, rows: np.ndarray) -> list[Any]:
+    def _open(self, rows: np.ndarray) -> list[Image.Image]:
         """Open the images of some rows as RGB."""
         found = self.images[rows.tolist()]["image"]
-        return [open_stored(image) for image in found]
+        return [self._open_one(*each) for each in zip(rows, found, strict=True)]
+
+    def _open_one(self, row: np.integer[Any], image: dict[str, Any]) -> Image.Image:
+        """Open an image, or say which one cannot be opened."""
+        try:
+            return open_stored(image)
+        except ImageError as error:
+            raise TrainingError(
+                f"{self.arguments.data}: the image of row {row} of split {self.images.split} "
+                f"cannot be used ({error}). Build the data set again."
+            ) from error

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
@@ -24,15 +25,12 @@ from tqdm import tqdm
 from emotionnet_hf.files import whole_folder, write_json
 from emotionnet_hf.training.arguments import RunArguments
 from emotionnet_hf.training.batches import EpochBatches
+from emotionnet_hf.training.processes import TrainingError, all_do, first_does
 from emotionnet_hf.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, torch.Tensor]
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what to try."""
 
 
 class Task(Protocol):
@@ -68,7 +66,7 @@ def fit(task: Task, arguments: RunArguments) -> Path:
 
     Raises:
         RecipeError: ``output_dir`` holds a run with other arguments, or batches do not divide.
-        TrainingError: The loss is not finite.
+        TrainingError: The loss is not finite, or another process of the run cannot go on.
     """
     # Their progress bars would tear ours, and a line a checkpoint says nothing new.
     transformers.utils.logging.disable_progress_bar()
@@ -82,19 +80,16 @@ def fit(task: Task, arguments: RunArguments) -> Path:
         project_dir=arguments.output_dir,
     )
     folder = RunFolder(arguments)
-    if accelerator.is_main_process:
-        folder.open()
-    accelerator.wait_for_everyone()
-    if folder.model.is_dir():
+    first_does(folder.open)
+    all_do(lambda: folder.enlist(accelerator.process_index, accelerator.num_processes))
+    if first_does(folder.model.is_dir):
         logger.info("%s is finished; nothing to do.", folder.path)
         return folder.model
     run = _Run(task, arguments, folder, accelerator)
     with _trackers(accelerator, arguments):
         run.resume()
         run.train()
-    if accelerator.is_main_process:
-        folder.finish()
-    accelerator.wait_for_everyone()
+    first_does(folder.finish)
     return folder.model
 
 
@@ -114,14 +109,13 @@ class _Run:
         self.total_steps = self.steps_per_epoch * arguments.epochs
 
     def resume(self) -> None:
-        """Load the newest checkpoint, if there is one."""
-        if checkpoints := self.folder.checkpoints():
-            self.accelerator.load_state(str(checkpoints[-1]))
-            state = json.loads((checkpoints[-1] / "run.json").read_text(encoding="utf-8"))
+        """Load the newest checkpoint, if there is one; of any number of processes."""
+        if checkpoint := first_does(self.folder.newest_checkpoint):
+            self.accelerator.load_state(str(checkpoint))
+            state = json.loads((checkpoint / "run.json").read_text(encoding="utf-8"))
             self.step, self.best = state["step"], state["best"]
             logger.info("resuming %s at step %d", self.folder.path, self.step)
-        if self.accelerator.is_main_process:
-            self.folder.forget_after(self.step)
+        first_does(lambda: self.folder.forget_after(self.step))
 
     def train(self) -> None:
         """Run all the steps that are left."""
@@ -137,7 +131,8 @@ class _Run:
         epoch, first_step = divmod(self.step, self.steps_per_epoch)
         window: list[Batch] = []
         self.model.train()
-        for batch in self._loader(epoch, first_step):
+        for part, batch in enumerate(self._loader(epoch, first_step)):
+            self._seed(part % self.arguments.gradient_accumulation_steps)
             window.append(self._micro_step(batch))
             if not self.accelerator.sync_gradients:
                 continue
@@ -170,6 +165,15 @@ class _Run:
             self.optimizer.step()
             self.optimizer.zero_grad()
         return {name: loss.detach().float() for name, loss in losses.items()}
+
+    def _seed(self, part: int) -> None:
+        """Make what is drawn at random (dropout) a function of seed, step and process.
+
+        So the processes do not drop the same units, and a run that is resumed, by any number of
+        processes, needs no generator's state.
+        """
+        drawn = [self.arguments.seed, self.step, part, self.accelerator.process_index]
+        torch.manual_seed(int(np.random.SeedSequence(drawn).generate_state(1)[0]))
 
     def _loader(self, epoch: int, first_step: int) -> DataLoader[Any]:
         """Load this process's micro batches; the data set makes a whole batch at a time."""
@@ -311,7 +315,9 @@ def _trackers(accelerator: Accelerator, arguments: RunArguments) -> Iterator[Non
     try:
         yield
     finally:
-        accelerator.end_training()
+        # Not `end_training`: it also takes the processes apart, which have work left.
+        for tracker in accelerator.trackers:
+            tracker.finish()
 
 
 def _as_it_is(batch: Any) -> Any:

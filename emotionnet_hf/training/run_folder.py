@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
+
+from accelerate import PartialState
 
 from emotionnet_hf.environment import environment
 from emotionnet_hf.files import whole_folder, write_json, write_text
@@ -22,8 +26,9 @@ class RunFolder:
     """One run on disk.
 
     ``arguments.json`` and ``environment.json`` say what was run, ``metrics.jsonl`` has one record
-    a line, ``checkpoints/step-N`` resume it, ``model`` is the result. A training that measures
-    a test split adds ``results.json``.
+    a line, ``processes/P-of-N.json`` says where each process of the last start ran,
+    ``checkpoints/step-N`` resume it, ``model`` is the result. A training that measures a test split
+    adds ``results.json``.
 
     Args:
         arguments: Of the run; ``arguments.output_dir`` is the folder.
@@ -60,7 +65,38 @@ class RunFolder:
                 f"{self.path} is not empty and holds no run: choose another output_dir."
             )
         write_json(stored, wanted)
+        shutil.rmtree(self.path / "processes", ignore_errors=True)
         write_json(self.path / "environment.json", environment())
+
+    def enlist(self, process: int, num_processes: int) -> None:
+        """Write which process this is. Every process calls this, after one has opened the run.
+
+        Args:
+            process: Number of this process, from 0.
+            num_processes: How many there are.
+
+        Raises:
+            RecipeError: This process sees no run here, or another one.
+        """
+        try:
+            stored = json.loads((self.path / "arguments.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RecipeError(
+                f"process {process} on {socket.gethostname()} does not see what process 0 wrote to "
+                f"{self.path}: choose an output_dir on a disk that all machines of the run share."
+            ) from error
+        self._check_same(stored, dataclasses.asdict(self.arguments))
+        write_json(
+            self.path / "processes" / f"{process}-of-{num_processes}.json",
+            {
+                "process": process,
+                "num_processes": num_processes,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "device": str(PartialState().device),
+                "backend": PartialState().backend,
+            },
+        )
 
     def _check_same(self, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
         """Raise where the run that stands here had other arguments."""
@@ -83,6 +119,10 @@ class RunFolder:
         """Return the finished checkpoints, oldest first."""
         found = (self.path / "checkpoints").glob("step-*")
         return sorted(found, key=lambda folder: int(folder.name.removeprefix("step-")))
+
+    def newest_checkpoint(self) -> Path | None:
+        """Return the checkpoint to resume from."""
+        return next(reversed(self.checkpoints()), None)
 
     def checkpoint(self, step: int) -> Path:
         """Return where the checkpoint of a step stands."""

@@ -36,6 +36,12 @@ from emotionnet_hf.training.data import load_splits
 from emotionnet_hf.training.development import check_text, with_development_rows
 from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch, fit
+from emotionnet_hf.training.processes import (
+    all_do,
+    explained_loss_of_a_process,
+    first_does,
+    join_processes,
+)
 from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
 from emotionnet_hf.training.text_models import load_text_model
 from emotionnet_hf.training.validation import measure
@@ -69,23 +75,31 @@ def train_textcnn(arguments: TextCNNArguments) -> Path:
         RecipeError: The recipe does not fit the data or the run folder, or there is no keyword to
             read in the rows to train or to validate on.
         WordVectorError: The word vectors cannot be used.
+        TrainingError: See ``fit``; or the processes of a launcher do not find each other.
     """
+    join_processes()
     set_seed(arguments.seed)
     columns = ("keywords", *COLUMNS[arguments.classes])
-    splits = load_splits(arguments.data, arguments.config, columns=columns)
     everything = arguments.classes == "se30k8"
-    splits = with_development_rows(splits, arguments.development_rows, everything)
-    task = _TextCNNTask(arguments, splits)
-    folder = fit(task, arguments)
-    if arguments.classes == "se30k8" and "test" in splits:
-        _measure_test(task, splits["test"], folder)
+    with explained_loss_of_a_process():
+        splits = all_do(
+            lambda: with_development_rows(
+                load_splits(arguments.data, arguments.config, columns=columns),
+                arguments.development_rows,
+                everything,
+            )
+        )
+        task = all_do(lambda: _TextCNNTask(arguments, splits))
+        folder = fit(task, arguments)
+        if arguments.classes == "se30k8" and "test" in splits:
+            _measure_test(task, splits["test"], folder)
     return folder
 
 
 def _measure_test(task: _TextCNNTask, split: Dataset, folder: Path) -> None:
     """Write the metrics of the test split into the run folder, unless they are there."""
     path = folder.parent / "results.json"
-    if path.is_file():
+    if first_does(path.is_file):
         return
     accelerator = Accelerator()
     model = TextCNNForSequenceClassification.from_pretrained(folder).to(accelerator.device).eval()
@@ -100,9 +114,7 @@ def _measure_test(task: _TextCNNTask, split: Dataset, folder: Path) -> None:
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
         "environment": environment([task.arguments.seed]),
     }
-    if accelerator.is_main_process:
-        write_json(path, results)
-    accelerator.wait_for_everyone()
+    first_does(lambda: write_json(path, results))
 
 
 class _TextCNNTask:

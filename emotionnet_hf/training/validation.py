@@ -67,9 +67,19 @@ def measure(
         The metrics and the mean of each further value, equal on all processes.
     """
     rows = np.arange(accelerator.process_index, num_rows, accelerator.num_processes)
-    parts = [compute(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
+    parts = []
+    # As many batches in each process, since a forward pass may communicate: a process without rows
+    # for its last one computes a row that is another's, and drops it.
+    for start in range(0, -(-num_rows // accelerator.num_processes), batch_size):
+        mine = rows[start : start + batch_size]
+        part = compute(mine if len(mine) else np.arange(1))
+        if len(mine):
+            parts.append({**part, "row": mine})
     gathered = gather_object(parts)
     values = {name: np.concatenate([part[name] for part in gathered]) for name in gathered[0]}
+    # In the order of the split, which decides between equal scores, for any number of processes.
+    order = values.pop("row").argsort()
+    values = {name: each[order] for name, each in values.items()}
     scores, labels = values.pop("scores"), values.pop("labels")
     return {
         **metrics(scores, labels),

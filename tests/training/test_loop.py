@@ -3,16 +3,10 @@
 import dataclasses
 import errno
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from accelerate import Accelerator
 
 from emotionnet_hf.files import write_text
@@ -307,118 +301,3 @@ def test_without_validation_split_the_last_epoch_is_kept(make_textcnn, tmp_path,
     folder = train_textcnn(arguments)
     assert (folder / "model.safetensors").is_file()
     assert not any("validation" in r for r in records(folder.parent))
-
-
-# --- real processes -------------------------------------------------------------------------
-
-
-def launch(arguments, processes=1, script="train_emotionnet.py"):
-    """Start a script as a user does."""
-    recipe = Path(arguments.output_dir).with_suffix(".yaml")
-    recipe.write_text(yaml.safe_dump(dataclasses.asdict(arguments)))
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu"),
-        *("--num_processes", str(processes), "--num_machines", "1"),
-        *("--mixed_precision", "no", "--dynamo_backend", "no"),
-        *("--num_cpu_threads_per_process", "1", "--main_process_port", "0"),
-        *(str(REPOSITORY / "scripts" / script), str(recipe)),
-    ]
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command,
-        env=environ,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(make_emotionnet):
-    one, two = make_emotionnet("one"), make_emotionnet("two")
-    finish(launch(one, 1))
-    finish(launch(two, 2))
-    assert losses(two.output_dir) == pytest.approx(losses(one.output_dir), rel=1e-4)
-    validation = [
-        [r["validation"] for r in records(a.output_dir) if "validation" in r] for a in (one, two)
-    ]
-    for mine, other in zip(*validation, strict=True):
-        assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", ["extra", "neither", "basic8", "all_keywords"])
-def test_two_processes_give_the_losses_of_one_in_each_variant(make_variant, se30k8_model, variant):
-    neither = {"soft_labels": False, "embedding_weight": 0.0}
-    recipe = {
-        "extra": {"auxiliary_text_model": str(se30k8_model)},
-        "neither": neither,
-        "basic8": {**neither, "classes": "basic8", "config": "basic8"},
-        "all_keywords": {**neither, "classes": "all_keywords", "config": "all_keywords"},
-    }[variant]
-    one, two = make_variant("one", **recipe), make_variant("two", **recipe)
-    train_emotionnet(one)
-    finish(launch(two, 2))
-    mine, other = records(one.output_dir), records(two.output_dir)
-    assert len(mine) == len(other) == 6
-    for record, same in zip(mine, other, strict=True):
-        for kind in {"train", "validation"} & record.keys():
-            assert same[kind] == pytest.approx(record[kind], rel=1e-3, abs=1e-4)
-
-
-@pytest.mark.slow
-def test_se30k8_text_model_is_trained_and_measured_by_its_script(make_textcnn, se30k8_data):
-    arguments = make_textcnn(classes="se30k8", config="text")
-    arguments.data = str(se30k8_data)
-    one = train_textcnn(arguments).parent
-    two = make_textcnn("two", classes="se30k8", config="text")
-    two.data = str(se30k8_data)
-    finish(launch(two, 2, "train_textcnn.py"))
-    measured = [
-        json.loads((Path(run) / "results.json").read_text())["metrics"]
-        for run in (one, two.output_dir)
-    ]
-    assert measured[1] == pytest.approx(measured[0], rel=1e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_kill_minus_nine_and_resume_ends_with_the_same_bytes(make_emotionnet, processes):
-    recipe = {"epochs": 4, "checkpoint_steps": 2}
-    whole, broken = make_emotionnet("whole", **recipe), make_emotionnet("broken", **recipe)
-    finish(launch(whole, processes))
-    victim = launch(broken, processes)
-    metrics = Path(broken.output_dir) / "metrics.jsonl"
-    deadline = time.monotonic() + 240
-    while not (metrics.is_file() and len(metrics.read_text().splitlines()) >= 7):
-        assert victim.poll() is None, victim.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.communicate()
-    assert not (Path(broken.output_dir) / "model").exists(), "it finished before it was killed"
-    finish(launch(broken, processes))
-    assert weights(broken.output_dir) == weights(whole.output_dir)
-    assert records(broken.output_dir) == records(whole.output_dir)
-
-
-@pytest.mark.parametrize("script", ["train_textcnn.py", "train_emotionnet.py"])
-def test_a_bad_recipe_is_one_line_not_a_traceback(tmp_path, script):
-    (tmp_path / "recipe.yaml").write_text("learning_rat: 0.1\n")
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / script), str(tmp_path / "recipe.yaml")],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "Did you mean 'learning_rate'?" in done.stderr
-    assert "Traceback" not in done.stderr

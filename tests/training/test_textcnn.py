@@ -64,7 +64,7 @@ def test_training_learns_and_keeps_the_best_epoch(make_textcnn):
     assert kept == pytest.approx(best)
     assert sorted(path.name for path in folder.parent.iterdir()) == [
         *("arguments.json", "environment.json"),
-        *("metrics.jsonl", "model"),
+        *("metrics.jsonl", "model", "processes"),
     ]
 
 

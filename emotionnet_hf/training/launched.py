@@ -1,0 +1,62 @@
+"""What a training script does, started alone or by a launcher in several processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from emotionnet_hf.data.schema import SchemaError
+from emotionnet_hf.models import CheckpointError
+from emotionnet_hf.models.backbones import BackboneWeightsError
+from emotionnet_hf.text import WordVectorError
+from emotionnet_hf.training.arguments import RecipeError, RunArguments
+from emotionnet_hf.training.processes import TrainingError, is_news, join_processes
+from emotionnet_hf.training.recipes import parse_recipe
+
+Arguments = TypeVar("Arguments", bound=RunArguments)
+
+_EXPECTED = (
+    *(RecipeError, TrainingError, SchemaError, WordVectorError),
+    *(BackboneWeightsError, CheckpointError, FileNotFoundError),
+)
+
+
+def run_script(
+    train: Callable[[Arguments], Path], kind: type[Arguments], argv: Sequence[str]
+) -> None:
+    """Train by a command line. What cannot be done ends every process, and is one line in all.
+
+    Args:
+        train: The training.
+        kind: Its arguments.
+        argv: Program, recipe and arguments.
+
+    Raises:
+        SystemExit: It cannot be done; the status is 1.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        join_processes()
+        train(parse_recipe(kind, argv[1:]))
+    except _EXPECTED as error:
+        if is_news(error):
+            sys.stderr.write(f"{Path(argv[0]).stem}: {error}\n")
+        _fail()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _fail() -> None:
+    """End this process."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # The interpreter's own end would wait for a group that is broken, or be aborted by it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+    sys.exit(1)

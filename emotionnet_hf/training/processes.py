@@ -1,0 +1,199 @@
+"""One of several processes: who they are, what one does for all, how one's failure ends all.
+
+Accelerate finds the others of a run by what their launcher (torchrun, ``accelerate launch``,
+mpirun, Slurm) left in the environment. Where it cannot, each process would believe that it is
+alone, and all would write into one run folder: such a start is refused here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import datasets
+import torch
+import transformers
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
+
+Result = TypeVar("Result")
+
+# By what MPI programs and all other launchers say how many processes they started; see
+# `get_cpu_distributed_information` of Accelerate.
+_COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to try."""
+
+
+class OtherProcessError(TrainingError):
+    """Another process of the run cannot go on, so neither can this one; the message is its."""
+
+
+class LostProcessError(TrainingError):
+    """Another process of the run has ended, and nobody heard why."""
+
+
+def join_processes() -> PartialState:
+    """Become one of the processes of a run, and leave bars and notes to the first of them.
+
+    Returns:
+        Which process this is, of how many, and on which device. Further calls return the same.
+
+    Raises:
+        TrainingError: A launcher was asked for several processes, and this one is alone.
+    """
+    # Without `cpu` Accelerate asks for GPUs, and where there are none each process is alone.
+    on_cpus = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = PartialState(cpu=on_cpus)
+    _check_not_alone(state)
+    # Depthwise convolutions, under DistributedDataParallel: of no consequence.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    if not state.is_main_process:
+        logging.disable(logging.WARNING)
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
+    return state
+
+
+def _check_not_alone(state: PartialState) -> None:
+    """Refuse to be the only process of a run that should have several."""
+    if state.num_processes > 1:
+        return
+    started = next((int(os.environ[name]) for name in _COUNTS if name in os.environ), None)
+    if started is not None and started > 1:
+        raise TrainingError(
+            f"{started} processes were started, but this one cannot find the others on "
+            f"{state.device.type}: start them with torchrun, or set LOCAL_RANK, RANK, WORLD_SIZE, "
+            "MASTER_ADDR and MASTER_PORT for each; without GPUs set ACCELERATE_USE_CPU=1 too."
+        )
+    # `accelerate launch` without GPUs starts one process whatever --num_processes says, unless it
+    # has a host file for mpirun (accelerate 1.15, `simple_launcher`); the address of the first
+    # process, which only several need, is the trace that the number leaves.
+    if (
+        started is None
+        and {"ACCELERATE_USE_CPU", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    ):
+        raise TrainingError(
+            "accelerate launch was asked for several processes and started one: on CPUs it needs "
+            "mpirun for more (--mpirun_hostfile). Use `torchrun --nproc_per_node N SCRIPT ...` or "
+            "--num_processes 1."
+        )
+
+
+def all_do(work: Callable[[], Result]) -> Result:
+    """Do something in every process, and go on only if it worked in all.
+
+    Args:
+        work: What to do; it must not communicate.
+
+    Returns:
+        What it returned here.
+
+    Raises:
+        Exception: What it raised here.
+        OtherProcessError: It raised in another process; the message is that one's.
+    """
+    result, error = _tried(work)
+    reasons: list[str | None] = gather_object([None if error is None else _told(error)])
+    if error is not None:
+        raise error
+    for reason in reasons:
+        if reason is not None:
+            raise OtherProcessError(reason)
+    return result  # type: ignore[return-value]
+
+
+def first_does(work: Callable[[], Result]) -> Result:
+    """Do something in the first process, while the others wait.
+
+    Args:
+        work: What to do; what it returns is sent to the others.
+
+    Returns:
+        What it returned in the first process.
+
+    Raises:
+        Exception: In the first process, what it raised.
+        OtherProcessError: In the others, if it raised; the message is the first one's.
+    """
+    outcome: list[Any] = [None]
+    error = None
+    if PartialState().is_main_process:
+        result, error = _tried(work)
+        outcome = [(result, None if error is None else _told(error))]
+    broadcast_object_list(outcome)
+    if error is not None:
+        raise error
+    result, reason = outcome[0]
+    if reason is not None:
+        raise OtherProcessError(reason)
+    return result
+
+
+def _tried(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def explained_loss_of_a_process() -> Iterator[None]:
+    """Say what a broken connection means: another process has ended.
+
+    Raises:
+        LostProcessError: It has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # gloo raises bare RuntimeErrors that name its source files; NCCL's are DistErrors.
+        if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise LostProcessError(
+            "another process of this run ended before its time; what it wrote last, if anything, "
+            "says why. Start the run again, and it goes on from its last checkpoint."
+        ) from error
+
+
+def is_news(error: Exception) -> bool:
+    """Return whether no other process of the run has told this yet.
+
+    What ends a run ends it in every process, and a person wants to read it once.
+
+    Args:
+        error: What ended this process.
+    """
+    store = _store()
+    if store is None:
+        return True
+    # The loss of a process is news where that process could not say anything itself.
+    before = store.add("told", 1) - 1
+    if isinstance(error, LostProcessError):
+        return before == 0
+    return store.add(f"told/{hashlib.sha256(_told(error).encode()).hexdigest()}", 1) == 1
+
+
+def _store() -> torch.distributed.Store | None:
+    """Return what the processes found each other by, None where it went with its keeper."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return None
+    keeper = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    try:
+        # Asked in vain, the store would write a page of C++ to the terminal.
+        socket.create_connection(keeper, timeout=5).close()
+    except OSError:
+        return None
+    return torch.distributed.distributed_c10d._get_default_store()
