@@ -64,7 +64,7 @@ from transformers.image_utils import load_image
 
 folder = str(pathlib.Path(__file__).resolve().parent / "emotionnet" / "model")
 images = [load_image(path) for path in sys.argv[1:]]
-processor = AutoImageProcessor.from_pretrained(folder)
+processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
 with torch.inference_mode():
     features = model(**processor(images, return_tensors="pt")).pooler_output

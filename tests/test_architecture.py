@@ -47,12 +47,13 @@ PLACES = {
 }
 
 # These files run where our package is not installed, with what their user has there: the first are
-# copied into every checkpoint (numpy and safetensors come with transformers), the second are the
-# loading scripts of the data sets (numpy and pyarrow come with datasets). pillow_heif is asked for
-# where a HEIC is met, and told of where it is not there.
+# copied into every checkpoint (numpy, safetensors come with transformers, torchvision with timm),
+# the second are the loading scripts of the data sets (numpy and pyarrow come with datasets).
+# pillow_heif is asked for where a HEIC is met, and told of where it is not there.
 TRAVELLING = {
-    re.compile(r"models/(configuration|modeling|pipeline)_\w+\.py"): {
-        *("torch", "timm", "transformers", "safetensors", "numpy", "PIL", "pillow_heif"),
+    re.compile(r"models/(configuration|modeling|image_processing|pipeline)_\w+\.py"): {
+        *("torch", "torchvision", "timm", "transformers", "safetensors", "numpy"),
+        *("PIL", "pillow_heif"),
         *sys.stdlib_module_names,
     },
     re.compile(r"loading/(?!__)\w+\.py"): {

@@ -73,9 +73,8 @@ def export_timm(
     a README with what the Hub must know to show the widget, and ``timm.json`` with what was
     measured. The configuration has the emotion keywords as ``label_names`` and the resize, crop,
     mean and standard deviation of the image processor: ``timm.data.create_transform`` prepares
-    images as our evaluation does, up to rounding (of values, and of half a pixel where a crop
-    cannot be in the middle). What timm has no place for stays behind: the projection into
-    the joint space and the text tower.
+    images as our evaluation does, up to rounding of values. What timm has no place for stays
+    behind: the projection into the joint space and the text tower.
 
     Args:
         source: Folder of an EmotionNet, or repository on the Hub.

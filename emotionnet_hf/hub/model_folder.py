@@ -242,15 +242,16 @@ def _check_files(
     folder: Path, config: dict[str, Any], names: list[str], tensors: dict[str, int]
 ) -> None:
     """Check that what `from_pretrained` and `pipeline` need is there."""
-    needed = {"the code for trust_remote_code": _code(folder, config)}
+    configs = [config]
+    if (path := folder / "preprocessor_config.json").is_file():
+        configs.append(read_json(path, ModelFolderError))
+    needed = {"the code for trust_remote_code": _code(folder, configs)}
     kind = config.get("model_type")
     # Without word vectors there is nothing that a word could be looked up in.
     if kind == "textcnn" or (kind == "emotionnet" and _has(tensors, "text_tower")):
         needed["the tokenizer"] = {"tokenizer.json", "tokenizer_config.json"}
     if kind == "emotionnet":
         needed["the image processor"] = {"preprocessor_config.json"}
-        if (folder / "preprocessor_config.json").is_file():
-            read_json(folder / "preprocessor_config.json", ModelFolderError)
     for what, files in needed.items():
         if missing := sorted(files - {*names}):
             raise ModelFolderError(
@@ -259,10 +260,11 @@ def _check_files(
             )
 
 
-def _code(folder: Path, config: dict[str, Any]) -> set[str]:
-    """Files that the configuration names, and those that they import."""
-    tasks = config.get("custom_pipelines", {}).values()
-    places = [*config.get("auto_map", {}).values(), *(task["impl"] for task in tasks)]
+def _code(folder: Path, configs: list[dict[str, Any]]) -> set[str]:
+    """Files that the configurations name, and those that they import."""
+    tasks = [task for config in configs for task in config.get("custom_pipelines", {}).values()]
+    maps = [config.get("auto_map", {}) for config in configs]
+    places = [*(p for each in maps for p in each.values()), *(task["impl"] for task in tasks)]
     found: set[str] = set()
     new = {place.partition(".")[0] for place in places}
     while new:

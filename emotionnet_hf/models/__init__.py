@@ -2,6 +2,7 @@
 
 from transformers import (
     AutoConfig,
+    AutoImageProcessor,
     AutoModel,
     AutoModelForImageClassification,
     AutoModelForPreTraining,
@@ -11,7 +12,10 @@ from transformers import (
 
 from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
 from emotionnet_hf.models.configuration_textcnn import TextCNNConfig
-from emotionnet_hf.models.image_processing import build_image_processor
+from emotionnet_hf.models.image_processing_emotionnet import (
+    EmotionNetImageProcessor,
+    build_image_processor,
+)
 from emotionnet_hf.models.modeling_emotionnet import (
     EmotionNetForImageClassification,
     EmotionNetForPreTraining,
@@ -31,6 +35,9 @@ AutoModelForImageClassification.register(EmotionNetConfig, EmotionNetForImageCla
 AutoModelForZeroShotImageClassification.register(
     EmotionNetConfig, EmotionNetForZeroShotImageClassification
 )
+AutoImageProcessor.register(
+    EmotionNetConfig, image_processor_classes={"torchvision": EmotionNetImageProcessor}
+)
 AutoModelForSequenceClassification.register(TextCNNConfig, TextCNNForSequenceClassification)
 
 __all__ = [
@@ -39,6 +46,7 @@ __all__ = [
     "EmotionNetForImageClassification",
     "EmotionNetForPreTraining",
     "EmotionNetForZeroShotImageClassification",
+    "EmotionNetImageProcessor",
     "EmotionNetModel",
     "TextCNNConfig",
     "TextCNNForSequenceClassification",

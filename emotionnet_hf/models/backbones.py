@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import timm
 from safetensors import SafetensorError
+from timm.models import get_pretrained_cfg
+
+logger = logging.getLogger(__name__)
 
 _CHOICES = (
     "Choices for backbone_weights: 'pretrained' (timm downloads the ImageNet weights once, or "
@@ -18,6 +22,19 @@ _CHOICES = (
 
 class BackboneWeightsError(ValueError):
     """The weights of the trunk cannot be had; the message has the choices."""
+
+
+def pretrained_name(name: str) -> str:
+    """Return the name with the tag of the weights that timm takes where it is told none.
+
+    They change with timm, and are seldom the paper's:
+
+    >>> pretrained_name("resnet50.tv_in1k"), pretrained_name("mobilenetv2_100")
+    ('resnet50.tv_in1k', 'mobilenetv2_100.ra_in1k')
+    """
+    known = get_pretrained_cfg(name)
+    tag = known.tag if known and "." not in name else None
+    return f"{name}.{tag}" if tag else name
 
 
 def load_backbone(backbone: Any, name: str, weights: str) -> None:
@@ -34,6 +51,8 @@ def load_backbone(backbone: Any, name: str, weights: str) -> None:
     if weights == "none":
         return
     if weights == "pretrained":
+        if (whole := pretrained_name(name)) != name:
+            logger.info("the pretrained weights of %s are timm's %s", name, whole)
         state = _download(name)
     else:
         state = _read(Path(weights))

@@ -32,7 +32,8 @@ class EmotionNetConfig(PreTrainedConfig):
     The emotion keywords are ``id2label``; the keywords of the text tower are the tokenizer's.
 
     Args:
-        backbone: Name of a timm model; the paper's is ``resnet50``.
+        backbone: Name of a timm model; the paper's is ``resnet50``, from the weights
+            that timm calls ``resnet50.tv_in1k``.
         backbone_kwargs: More arguments for ``timm.create_model``.
         projection_dim: Size of the joint space, that of the word vectors (300 in the paper); 0 for
             a model without one, such as a converted benchmark model.

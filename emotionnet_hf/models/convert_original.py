@@ -39,7 +39,7 @@ from emotionnet_hf.models.convert_image import (
     image_sizes,
 )
 from emotionnet_hf.models.convert_text import build_text_model, text_sizes
-from emotionnet_hf.models.image_processing import build_image_processor
+from emotionnet_hf.models.image_processing_emotionnet import build_image_processor
 from emotionnet_hf.models.modeling_strict import CheckpointError
 from emotionnet_hf.models.read_original import ConversionError, OriginalCheckpoint, read_original
 from emotionnet_hf.models.tokenization_keywords import keyword_tokenizer

@@ -21,7 +21,7 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
-from emotionnet_hf.models.backbones import load_backbone
+from emotionnet_hf.models.backbones import load_backbone, pretrained_name
 from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
 from emotionnet_hf.models.modeling_emotionnet import EmotionNetForPreTraining, EmotionNetModel
 from emotionnet_hf.models.place import check_place
@@ -46,7 +46,7 @@ class Encoder:
     """A frozen image model.
 
     Attributes:
-        name: As it was asked for.
+        name: As it was asked for; timm's pretrained weights with their tag.
         kind: ``emotionnet``, ``timm``, or the model type of transformers, such as ``clip``.
         model: From ``pixel_values``, float (B, 3, H, W), to ``{space: float (B, D)}``; in
             evaluation mode.
@@ -106,7 +106,8 @@ def open_encoder(name: str | Path, device: str | torch.device | None = None) -> 
 
     Args:
         name: Folder or Hub repository of an EmotionNet or of any image model of transformers;
-            ``timm:NAME`` (downloads timm's pretrained weights); ``timm:NAME=FILE.safetensors``;
+            ``timm:NAME`` (downloads timm's pretrained weights: of resnet50 those are no longer the
+            paper's, which are ``timm:resnet50.tv_in1k``); ``timm:NAME=FILE.safetensors``;
             ``timm:NAME=none`` (random weights, as a lower bound).
         device: Where to put it; a GPU where there is one if None.
 
@@ -225,6 +226,8 @@ def _timm_encoder(name: str) -> Encoder:
     except (RuntimeError, ValueError) as error:
         raise EncoderError(f"timm has no model {backbone!r} ({error}). {_SPELLINGS}") from error
     load_backbone(model, backbone, weights or "pretrained")
+    if not weights:
+        name = TIMM + pretrained_name(backbone)
     data = resolve_model_data_config(model)
     transform = create_transform(**data, is_training=False)
     features = _TimmFeatures(model)

@@ -90,7 +90,7 @@ class Scale:
 
     name: str = "paper"
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    baseline: str = "timm:resnet50"
+    baseline: str = "timm:resnet50.tv_in1k"
     protocol: Literal["fast", "published"] = "published"
 
     @classmethod

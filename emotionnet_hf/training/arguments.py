@@ -193,7 +193,10 @@ class EmotionNetArguments(RunArguments):
     text_model: str = field(
         default="", metadata=_help("Folder of the TextCNN: soft labels, tokenizer, word vectors.")
     )
-    backbone: str = field(default="resnet50", metadata=_help("A timm model."))
+    backbone: str = field(
+        default="resnet50.tv_in1k",
+        metadata=_help("A timm model, with or without the tag of its pretrained weights."),
+    )
     backbone_weights: str = field(
         default="pretrained",
         metadata=_help("'pretrained' (timm's, ImageNet), 'none', or a .safetensors file."),

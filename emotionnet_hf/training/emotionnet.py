@@ -24,7 +24,7 @@ from emotionnet_hf.losses import (
     soft_labels,
 )
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetForPreTraining
-from emotionnet_hf.models.backbones import load_backbone
+from emotionnet_hf.models.backbones import load_backbone, pretrained_name
 from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError
 from emotionnet_hf.training.auxiliary import Guide
 from emotionnet_hf.training.data import load_splits
@@ -105,8 +105,11 @@ class EmotionNetTask:
     def _build_model(self, names: Sequence[str]) -> EmotionNetForPreTraining:
         """Make the model: trunk with its weights, new heads, the text model's word vectors."""
         embedding = self.text_model.textcnn.embedding.weight
+        backbone = self.arguments.backbone
+        if self.arguments.backbone_weights == "pretrained":
+            backbone = pretrained_name(backbone)  # the model says later what it began from
         config = EmotionNetConfig(
-            backbone=self.arguments.backbone,
+            backbone=backbone,
             backbone_kwargs=_size_of_fixed(self.arguments),
             projection_dim=embedding.shape[1],
             auxiliary_dim=self.guide.dim if self.guide else 0,

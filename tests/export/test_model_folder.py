@@ -54,7 +54,7 @@ def test_the_processor_comes_with_the_size_of_its_crop(checkpoint, tmp_path):
     processor.crop_size = None
     processor.save_pretrained(tmp_path)
     config = (tmp_path / "preprocessor_config.json").read_text().replace('"crop_size": null,', "")
-    (tmp_path / "preprocessor_config.json").write_text(config.replace("CLIP", "ViT"))
+    (tmp_path / "preprocessor_config.json").write_text(config.replace("EmotionNet", "ViT"))
     with pytest.raises(ExportError, match="has no crop_size"):
         load_processor(tmp_path)
 

@@ -132,7 +132,9 @@ classify = pipeline("text-classification", model="alice/text", trust_remote_code
 words = load_dataset("alice/words", streaming=True)
 print(json.dumps({
     "model": type(model).__name__,
-    "size": AutoImageProcessor.from_pretrained("alice/emotions").crop_size["height"],
+    "size": AutoImageProcessor.from_pretrained(
+        "alice/emotions", trust_remote_code=True
+    ).crop_size["height"],
     "label": classify("beach, night")[0]["label"],
     "rows": {split: sum(1 for _ in part) for split, part in words.items()},
 }))

@@ -3,7 +3,8 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from emotionnet_hf.models.backbones import BackboneWeightsError, load_backbone
+from emotionnet_hf.models import backbones
+from emotionnet_hf.models.backbones import BackboneWeightsError, load_backbone, pretrained_name
 
 CHOICES = r"'pretrained'.*\.safetensors file.*'none'"
 NAMES = ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"]
@@ -89,6 +90,19 @@ def test_a_pickle_is_not_read(tmp_path):
     torch.save(trunk().state_dict(), tmp_path / "weights.pt")
     with pytest.raises(BackboneWeightsError, match="no readable safetensors file"):
         load_backbone(trunk(), "test_resnet", str(tmp_path / "weights.pt"))
+
+
+def test_names_without_a_tag_say_whose_weights_they_get(caplog, monkeypatch):
+    state = trunk("resnet50").state_dict()
+    monkeypatch.setattr(backbones, "_download", lambda name: state)
+    for name in ("resnet50", "resnet50.tv_in1k", "no_model_of_timm"):
+        with caplog.at_level("INFO"):
+            load_backbone(trunk("resnet50"), name, "pretrained")
+    said = [record.message for record in caplog.records]
+    assert said == ["the pretrained weights of resnet50 are timm's resnet50.a1_in1k"]
+    # What timm itself would download.
+    assert timm.create_model("resnet50").pretrained_cfg["tag"] == "a1_in1k"
+    assert pretrained_name("no_model_of_timm") == "no_model_of_timm"
 
 
 def test_offline_the_pretrained_weights_name_the_choices():

@@ -32,7 +32,12 @@ from transformers import (
     ViTModel,
 )
 
-from emotionnet_hf.models import EmotionNetForPreTraining, EmotionNetModel, keyword_tokenizer
+from emotionnet_hf.models import (
+    EmotionNetForPreTraining,
+    EmotionNetModel,
+    backbones,
+    keyword_tokenizer,
+)
 from emotionnet_hf.models.encoders import EncoderError, open_encoder
 
 
@@ -83,6 +88,15 @@ def test_timm_equals_timm(tmp_path, pictures):
     np.testing.assert_array_equal(found, expected.numpy())
     assert encoder.dims == {"features": found.shape[1]}
     assert encoder.text is None and encoder.mean == tuple(data["mean"])
+
+
+def test_timms_own_weights_are_named_with_their_tag(tmp_path, monkeypatch):
+    model = timm.create_model("test_resnet", num_classes=0)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    monkeypatch.setattr(backbones, "_download", lambda name: model.state_dict())
+    assert open_encoder("timm:test_resnet", "cpu").name == "timm:test_resnet.r160_in1k"
+    for name in (f"timm:test_resnet={tmp_path / 'weights.safetensors'}", "timm:test_resnet=none"):
+        assert open_encoder(name, "cpu").name == name
 
 
 SMALL = {

@@ -17,7 +17,7 @@ def test_the_defaults_are_the_papers():
     assert (net.optimizer, net.learning_rate, net.momentum) == ("sgd", 0.001, 0.9)
     assert (net.weight_decay, net.epochs, net.batch_size) == (1e-5, 30, 256)
     assert (net.lr_schedule, net.lr_drop_epochs, net.lr_drop_factor) == ("step", [10, 20], 0.1)
-    assert (net.backbone, net.image_size, net.embedding_weight) == ("resnet50", 224, 1)
+    assert (net.backbone, net.image_size, net.embedding_weight) == ("resnet50.tv_in1k", 224, 1)
     text = TextCNNArguments(data="sample", output_dir="run")
     assert (text.optimizer, text.learning_rate, text.epochs) == ("adagrad", 1.0, 30)
     assert (text.embedding_dim, text.max_keywords, text.variant) == (300, 100, "paper")

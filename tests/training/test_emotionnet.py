@@ -10,7 +10,7 @@ from transformers import AutoImageProcessor, AutoModelForPreTraining, AutoTokeni
 
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.losses import classification_loss, embedding_loss, soft_labels
-from emotionnet_hf.models import TextCNNForSequenceClassification
+from emotionnet_hf.models import TextCNNForSequenceClassification, backbones
 from emotionnet_hf.training import (
     BackboneWeightsError,
     EmotionNetArguments,
@@ -28,12 +28,20 @@ def task(make_emotionnet):
 
 def test_the_paper_recipe_is_the_default():
     arguments = EmotionNetArguments(data="d", output_dir="o", text_model="t")
-    assert (arguments.backbone, arguments.backbone_weights) == ("resnet50", "pretrained")
+    assert (arguments.backbone, arguments.backbone_weights) == ("resnet50.tv_in1k", "pretrained")
     assert (arguments.optimizer, arguments.learning_rate) == ("sgd", 0.001)
     assert (arguments.momentum, arguments.weight_decay) == (0.9, 1e-5)
     assert (arguments.batch_size, arguments.epochs, arguments.image_size) == (256, 30, 224)
     assert (arguments.lr_schedule, arguments.lr_drop_epochs) == ("step", [10, 20])
     assert (arguments.soft_labels, arguments.embedding_weight) == (True, 1.0)
+
+
+def test_a_model_names_the_pretrained_weights_it_began_from(make_emotionnet, monkeypatch):
+    state = EmotionNetTask(make_emotionnet()).model.emotionnet.backbone.state_dict()
+    monkeypatch.setattr(backbones, "_download", lambda name: state)
+    for weights, name in (("none", "test_convnext"), ("pretrained", "test_convnext.r160_in1k")):
+        model = EmotionNetTask(make_emotionnet(backbone_weights=weights)).model
+        assert model.config.backbone == name
 
 
 def test_losses_are_the_equations_on_the_batch(task):

@@ -173,7 +173,7 @@ class _Evaluation:
             {"seed": seed, "choice": found.choice, "qualities": _defined(found.qualities)}
             for seed, found in zip(self.seeds, fitted, strict=True)
         ]
-        return self._result(name, encoder.kind, scored, runs, first)
+        return self._result(encoder.name, encoder.kind, scored, runs, first)
 
     def chance(self) -> ModelResult:
         """Score every test row by how common each class is in train."""

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import v2
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, CLIPImageProcessor
 
-from emotionnet_hf.models import build_image_processor
+from emotionnet_hf.models import EmotionNetImageProcessor, build_image_processor
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -34,8 +34,43 @@ def test_pixels_equal_those_of_torchvision(size):
     given = build_image_processor("resnet50")(image, return_tensors="pt")["pixel_values"][0]
     assert given.dtype == torch.float32
     assert given.shape == (3, 224, 224)
-    difference = (given - steps(image)).abs() * torch.tensor(STD)[:, None, None] * 255
-    assert difference.max() <= 1.01  # of 255 grey levels
+    torch.testing.assert_close(given, steps(image), rtol=0, atol=1e-5)
+
+
+def places(width: int, height: int) -> Image.Image:
+    """A picture whose pixels tell where they are."""
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(
+        np.stack([x % 256, y % 256, (x // 256) * 16 + y // 256], -1).astype("u1")
+    )
+
+
+def cropped(processor, image: Image.Image, **kwargs) -> torch.Tensor:
+    """What a processor cuts out, as uint8, (3, H, W)."""
+    kwargs |= {"do_rescale": False, "do_normalize": False, "return_tensors": "pt"}
+    return processor(image, **kwargs)["pixel_values"][0]
+
+
+@pytest.mark.parametrize("crop", [224, 33])
+def test_the_crop_of_every_size_is_torchvisions(crop, tmp_path):
+    build_image_processor("resnet50", crop).save_pretrained(tmp_path)
+    processor = AutoImageProcessor.from_pretrained(tmp_path)
+    beside = 0
+    for spare in range(-3, 10):  # smaller ones are padded
+        for other in (0, 1, 3, 4):
+            image = places(crop + spare, crop + other)
+            wanted = v2.functional.pil_to_tensor(v2.functional.center_crop(image, [crop, crop]))
+            assert torch.equal(cropped(processor, image, do_resize=False), wanted), image.size
+            stock = cropped(CLIPImageProcessor(**processor.to_dict()), image, do_resize=False)
+            beside += not torch.equal(stock, wanted)
+    assert beside > 10  # so these sizes tell the two crops apart
+
+
+@pytest.mark.parametrize("size", [(s, 200) for s in range(201, 261, 4)] + [(301, 997), (777, 333)])
+def test_resize_and_crop_of_odd_sizes_are_torchvisions(size):
+    image = picture(*size)
+    steps = v2.Compose([v2.ToImage(), v2.Resize(256, antialias=True), v2.CenterCrop(224)])
+    assert torch.equal(cropped(build_image_processor("resnet50"), image), steps(image))
 
 
 def test_pixels_come_close_to_those_of_pil():
@@ -80,11 +115,13 @@ def test_a_backbone_that_timm_has_no_statistics_for_gets_those_of_imagenet():
     assert tuple(processor.image_std) == STD
 
 
-def test_a_saved_processor_is_a_stock_one(tmp_path):
+def test_a_saved_processor_brings_its_code(tmp_path):
     processor = build_image_processor("resnet50", image_size=64)
     processor.save_pretrained(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"preprocessor_config.json"}
+    files = {"preprocessor_config.json", "image_processing_emotionnet.py"}
+    assert {path.name for path in tmp_path.iterdir()} == files
     loaded = AutoImageProcessor.from_pretrained(tmp_path)
+    assert type(loaded) is EmotionNetImageProcessor
     image = picture(120, 90)
     assert torch.equal(
         loaded(image, return_tensors="pt")["pixel_values"],
