@@ -10,8 +10,8 @@ from typing import Any
 from emotionnet_hf.cli.command import command, show
 
 _LICENSE = (
-    "its licence (default: the one its README.md names, else that of this package); converted and "
-    "exported weights need one"
+    "its licence (default: the one its README.md names, else, of a training here, that of this "
+    "package); converted, exported and other weights need one"
 )
 
 

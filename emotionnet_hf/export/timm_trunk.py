@@ -128,7 +128,7 @@ _CARD = """\
 {metadata}
 ---
 
-# {architecture} with the emotion keywords of EmotionNet
+# {architecture}, the trunk of an EmotionNet
 
 The image trunk{and_classifier} of `{source}`, an EmotionNet.
 
@@ -138,14 +138,14 @@ import timm
 model = timm.create_model("hf-hub:REPO_ID", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 logits = model(transform(image)[None])  # (1, {classes})
-model.pretrained_cfg["label_names"]  # the keywords
+model.pretrained_cfg["label_names"]  # the classes
 ```
 
-Written by `emotionnet export timm`. Transparent pictures were put on white for training. The
+Written by `emotionnet export timm`. Put transparent pictures on white first. The
 joint space of pictures and keywords stayed behind; the card of the EmotionNet that this comes from
 has the training data, the numbers and the limits.
 
-The keywords describe what pictures tend to make people feel. They do not read the mind of a person
+Its classes describe what pictures tend to make people feel. They do not read the mind of a person
 in a picture; do not use them to judge people.
 """
 

@@ -14,7 +14,15 @@ from emotionnet_hf.data.sample.latent import draw_latent
 from emotionnet_hf.data.sample.picture import draw_picture
 from emotionnet_hf.hub.dataset_folder import DatasetFolder
 from emotionnet_hf.hub.model_folder import TIMM, ModelFolder
-from emotionnet_hf.hub.origin import data_name, origin, table
+from emotionnet_hf.hub.origin import (
+    class_noun,
+    data_name,
+    joint_space_doubt,
+    origin,
+    other_data,
+    seen,
+    table,
+)
 from emotionnet_hf.hub.results import PAPER, Measured, as_eval_results
 
 DEFAULT_LICENSE = "apache-2.0"
@@ -55,8 +63,8 @@ def model_card(
         model: The model.
         repo_id: Where it will be, as OWNER/NAME.
         license: Identifier of the licence, such as ``apache-2.0``; None for the one that a
-            README.md in the folder names, else ``DEFAULT_LICENSE``, but of weights that were
-            converted or exported it has to be said.
+            README.md in the folder names, else ``DEFAULT_LICENSE``, but of weights that no
+            training of this package made it has to be said.
         measured: More results than the run's own validation.
         datasets: Repositories of the data sets it was trained on.
         revision: Branch that it will be on; None for the main one.
@@ -145,23 +153,30 @@ def license_of(model: ModelFolder, license: str | None = None) -> str:
         That; else the one of the folder's README.md; else ``DEFAULT_LICENSE``.
 
     Raises:
-        CardError: It is no identifier; or none is said of weights that were converted or exported.
+        CardError: It is no identifier; or none is said of weights that were converted, exported,
+            fine-tuned elsewhere, or whose training is not recorded.
     """
     own = _own_card(model)
     if license is None and own is not None:
         license = own.data.to_dict().get("license")
-    if license is None and (model.conversion is not None or model.export is not None):
-        made = (
-            "converted, and weights are their authors'"
-            if model.conversion is not None
-            else "exported"
-        )
+    if license is None and (made := _made_elsewhere(model)):
         raise CardError(
             f"The model in {model.folder} was {made}: nothing here says under which terms it may "
             "be published. Find out, and give the licence with --license (in Python license=), an "
             "identifier such as apache-2.0, cc-by-nc-4.0 or other."
         )
     return check_license(license if license is not None else DEFAULT_LICENSE)
+
+
+def _made_elsewhere(model: ModelFolder) -> str | None:
+    """Say how weights were made that no training of ours made."""
+    if model.conversion is not None:
+        return "converted, and weights are their authors'"
+    if model.export is not None:
+        return "exported"
+    if model.trainer:
+        return "fine-tuned by transformers' Trainer"
+    return "trained in a way that is not recorded beside it" if model.run is None else None
 
 
 def check_license(license: str) -> str:
@@ -241,21 +256,29 @@ def _fragments() -> dict[str, str]:
 
 def _model_facts(model: ModelFolder, repo_id: str) -> dict[str, Any]:
     """What the templates of models say of this one."""
-    return _fragments() | {
-        "repo_id": repo_id,
-        "name": repo_id.partition("/")[2],
-        "parameters": f"{model.parameters:,}",
-        "classes": len(model.labels),
-        "examples": ", ".join(f"*{label}*" for label in model.labels[:5]),
-        "backbone": model.config.get("backbone") or model.config.get("architecture"),
-        # What the weights have; the configuration may speak of more.
-        "classifier": model.has("classifier"),
-        "joint": model.has("visual_projection") and model.config.get("projection_dim"),
-        "tower": model.has("text_tower"),
-        "keywords": EXAMPLE_KEYWORDS,
-        "tagging": "emotion-tagging" in model.config.get("custom_pipelines", {}),
-        "training": origin(model),
-    }
+    limits = {"limits": "\n\n".join(filter(None, [other_data(model), _fragments()["limits"]]))}
+    return (
+        _fragments()
+        | limits
+        | {
+            "repo_id": repo_id,
+            "name": repo_id.partition("/")[2],
+            "parameters": f"{model.parameters:,}",
+            "classes": len(model.labels),
+            "noun": class_noun(model),
+            "seen": seen(model),
+            "examples": ", ".join(f"*{label}*" for label in model.labels[:5]),
+            "backbone": model.config.get("backbone") or model.config.get("architecture"),
+            # What the weights have; the configuration may speak of more.
+            "classifier": model.has("classifier"),
+            "joint": model.has("visual_projection") and model.config.get("projection_dim"),
+            "doubt": joint_space_doubt(model),
+            "tower": model.has("text_tower"),
+            "keywords": EXAMPLE_KEYWORDS,
+            "tagging": "emotion-tagging" in model.config.get("custom_pipelines", {}),
+            "training": origin(model),
+        }
+    )
 
 
 def _own_results(model: ModelFolder) -> list[Measured]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCard
 
 from emotionnet_hf.data.built_folder import BuiltFolder, open_built
 from emotionnet_hf.data.load import is_built
@@ -93,9 +95,11 @@ def open_dataset(folder: str | Path) -> DatasetFolder:
     check_paths(f"{folder / 'README.md'}", readme)
     check_paths(f"{folder / 'build.json'}", build)
     _check_private(built)
-    shards = sorted(f"data/{path.name}" for paths in built.files.values() for path in paths)
+    shards = {f"data/{path.name}" for paths in built.files.values() for path in paths}
+    more = _configured(folder, readme) - shards
+    _check_more(folder, sorted(more))
     others = [name for name in ("build.json", "quarantine.parquet") if (folder / name).is_file()]
-    files = (*others, *shards)
+    files = (*others, *sorted(shards | more))
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     left_out = sorted(
         path.as_posix()
@@ -104,6 +108,41 @@ def open_dataset(folder: str | Path) -> DatasetFolder:
         and not any(part.startswith(".") for part in path.parts)
     )
     return DatasetFolder(folder, build, readme, files, tuple(left_out))
+
+
+def _configured(folder: Path, readme: str) -> set[str]:
+    """The files that the card's configurations name: without them `load_dataset` would fail."""
+    card: Any = DatasetCard(readme).data
+    found: set[str] = set()
+    for name, configuration in MetadataConfigs.from_dataset_card_data(card).items():
+        data_files = configuration.get("data_files") or []
+        if isinstance(data_files, str):
+            data_files = [{"path": data_files}]
+        for entry in data_files:
+            patterns = entry["path"] if isinstance(entry, dict) else entry
+            for pattern in [patterns] if isinstance(patterns, str) else patterns:
+                paths = [p.relative_to(folder).as_posix() for p in folder.glob(pattern)]
+                if not paths:
+                    raise DatasetFolderError(
+                        f"{folder} lacks {pattern}, which README.md names for the configuration "
+                        f"{name!r}: fetch or build it again."
+                    )
+                found.update(paths)
+    return found
+
+
+def _check_more(folder: Path, names: list[str]) -> None:
+    """Look into files beside the shards as into those."""
+    for name in names:
+        path = folder / name
+        if not name.endswith(".parquet"):
+            raise DatasetFolderError(
+                f"{folder / 'README.md'} names {name}, which no build writes: only Parquet files "
+                "are published, because those can be checked for what is private."
+            )
+        columns = pq.read_schema(path).names
+        _check_columns(path, columns)
+        _check_paths(path, [c for c in ("image_id", "source") if c in columns], "build it again")
 
 
 def _check_kind(folder: Path) -> None:
@@ -144,12 +183,7 @@ def _read_text(folder: Path, name: str) -> str:
 
 def _check_private(built: BuiltFolder) -> None:
     """Look for worker ids among the columns, and for paths in the columns of text."""
-    columns = [name for name in built.features if _WORKERS.fullmatch(name)]
-    if columns:
-        raise DatasetFolderError(
-            f"{built.folder} has the column {', '.join(columns)}: who the workers were is "
-            "personal data and is not published. Build it again from the release."
-        )
+    _check_columns(built.folder, list(built.features))
     quarantine = built.folder / "quarantine.parquet"
     if quarantine.is_file():
         remedy = "remove it, or give relative file names and build again"
@@ -157,6 +191,15 @@ def _check_private(built: BuiltFolder) -> None:
     for paths in built.files.values():
         for path in paths:
             _check_paths(path, ["image.path", "image_id", "source"], "build the data set again")
+
+
+def _check_columns(place: Path, names: list[str]) -> None:
+    """Refuse worker ids."""
+    if columns := [name for name in names if _WORKERS.fullmatch(name)]:
+        raise DatasetFolderError(
+            f"{place} has the column {', '.join(columns)}: who the workers were is "
+            "personal data and is not published. Build it again from the release."
+        )
 
 
 def _check_paths(path: Path, columns: list[str], remedy: str) -> None:

@@ -22,6 +22,10 @@ TIMM = "timm"
 
 _CONVERSION, _EXPORT = "conversion.json", "timm.json"
 _INDEX = "model.safetensors.index.json"
+# What transformers' Trainer leaves beside the weights that it trained.
+_TRAINER = frozenset({"training_args.bin", "trainer_state.json"})
+# The mark of a quickstart, whose pictures are drawn.
+_QUICKSTART = "quickstart.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".joblib")
 # What may be published: weights, what transformers reads, and exports of the model.
 _TEXTS = (".json", ".py", ".txt", ".md")
@@ -50,12 +54,14 @@ class TrainingRun:
         environment: Versions and platform; empty where the file is missing.
         epoch: The epoch that was kept, if there was a validation split.
         metrics: Its validation metrics.
+        drawn: Whether it was part of a quickstart, which draws its pictures and keyword lists.
     """
 
     arguments: dict[str, Any]
     environment: dict[str, Any] = field(default_factory=dict)
     epoch: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    drawn: bool = False
 
     def measured(self, dataset: str) -> list[Measured]:
         """The validation metrics as numbers for a card."""
@@ -80,6 +86,7 @@ class ModelFolder:
         run: The run that made it, if it is known.
         conversion: What ``emotionnet convert`` wrote down, if it made the model.
         export: What ``emotionnet export timm`` wrote down, if it made the model.
+        trainer: Whether transformers' ``Trainer`` trained these weights last.
     """
 
     folder: Path
@@ -90,6 +97,12 @@ class ModelFolder:
     run: TrainingRun | None = None
     conversion: dict[str, Any] | None = None
     export: dict[str, Any] | None = None
+    trainer: bool = False
+
+    @property
+    def pickles(self) -> tuple[str, ...]:
+        """What is not published because it can run code where it is loaded."""
+        return tuple(name for name in self.left_out if name.endswith(_PICKLES))
 
     @property
     def kind(self) -> str:
@@ -168,15 +181,19 @@ def open_model(folder: str | Path) -> ModelFolder:
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    _check_pickles(folder, names)
     tensors: dict[str, int] = {}
     for path in _weights(folder):
         tensors |= _sizes(path)
     _check_files(folder, config, names, tensors)
-    files = tuple(n for n in names if n.endswith((*_TEXTS, *_BINARIES)) and n != "README.md")
+    # What the Trainer notes of itself is no part of the model, and has paths of its machine.
+    passed = {"README.md", *_TRAINER}
+    files = tuple(n for n in names if n.endswith((*_TEXTS, *_BINARIES)) and n not in passed)
     left_out = tuple(name for name in names if name not in files and name != "README.md")
-    known = None if run is None else _read_run(run)
+    if _TRAINER & {*names}:
+        # Whatever else lies here tells of the weights that it began with.
+        return ModelFolder(folder, config, tensors, files, left_out, trainer=True)
     records = _conversion(folder), _record(folder, _EXPORT)
+    known = None if run is None or any(r is not None for r in records) else _read_run(run)
     return ModelFolder(folder, config, tensors, files, left_out, known, *records)
 
 
@@ -228,14 +245,6 @@ def _config(folder: Path, run: Path | None) -> dict[str, Any]:
             f"{' and '.join(TASKS)}; push other models with their own push_to_hub."
         )
     return config
-
-
-def _check_pickles(folder: Path, names: list[str]) -> None:
-    if pickles := [name for name in names if name.endswith(_PICKLES)]:
-        raise ModelFolderError(
-            f"{folder} holds {', '.join(pickles)}: such files can run code where they are loaded "
-            "and are not published. Weights are safetensors; remove the others."
-        )
 
 
 def _check_files(
@@ -316,4 +325,6 @@ def _read_run(folder: Path) -> TrainingRun:
         ) from error
     kept = kept_metrics(records, arguments.get("select_on", "last"))
     epoch, metrics = kept or (None, {})
-    return TrainingRun(arguments, _record(folder, "environment.json") or {}, epoch, metrics)
+    environment = _record(folder, "environment.json") or {}
+    drawn = (folder.resolve().parent / _QUICKSTART).is_file()
+    return TrainingRun(arguments, environment, epoch, metrics, drawn)

@@ -19,6 +19,14 @@ _NOT_OF_THE_RECIPE = frozenset(
 )
 # Arguments that name files or folders of the one who trained.
 _FILES = frozenset({"text_model", "auxiliary_text_model", "word_vectors", "backbone_weights"})
+# Of the authors' checkpoints; the text models are of either kind, and the others of benchmarks.
+_ON_KEYWORDS = frozenset({"two-branch", "three-branch", "joint"})
+_NOUNS = {
+    "emotion_keywords": "emotion keywords",
+    "all_keywords": "keywords",
+    "basic8": "classes of SE30K8",
+    "se30k8": "classes of SE30K8",
+}
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -37,7 +45,89 @@ def origin(model: ModelFolder) -> str:
         return _export(model)
     if model.run is not None:
         return _training(model.run)
+    if model.trainer:
+        return (
+            "Fine-tuned by transformers' `Trainer`, which left its arguments beside these weights "
+            "(they are a pickle and not published). On what data, and from which weights, is not "
+            "recorded."
+        )
     return "How these weights were trained is not recorded beside them."
+
+
+def seen(model: ModelFolder) -> str | None:
+    """Say what the weights were trained on, as far as a record beside them tells.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Words for a sentence; None where nothing is recorded.
+    """
+    if model.run is not None and model.run.drawn:
+        return "drawn pictures and drawn keyword lists (a quickstart, not photographs)"
+    if model.run is not None or _on_keywords(model):
+        return "pictures with the keywords of their uploaders"
+    return None
+
+
+def class_noun(model: ModelFolder) -> str:
+    """Say what the classes are, as far as a record beside the weights tells.
+
+    Args:
+        model: The model.
+
+    Returns:
+        ``emotion keywords``, ``keywords``, ``classes of SE30K8``, or just ``classes``.
+    """
+    if model.run is not None:
+        classes = model.run.arguments.get("classes", "emotion_keywords")
+        return _NOUNS.get(str(classes), "classes")
+    return "emotion keywords" if _on_keywords(model) else "classes"
+
+
+def joint_space_doubt(model: ModelFolder) -> str:
+    """Say why pictures and words may not meet in the joint space of a model that has one.
+
+    Args:
+        model: The model.
+
+    Returns:
+        A sentence; empty where a record says that they were trained to meet.
+    """
+    if model.run is not None and not model.run.arguments.get("embedding_weight", 1.0):
+        return "They were trained without the embedding loss and do not meet there."
+    if model.run is not None or _on_keywords(model):
+        return ""
+    return "Whether they still meet there after the last training is not recorded."
+
+
+def other_data(model: ModelFolder) -> str:
+    """Say that the limits of a card are of other data than these weights have seen.
+
+    Args:
+        model: The model.
+
+    Returns:
+        A paragraph; empty where the weights come from keywords of uploaders.
+    """
+    if model.run is not None and not model.run.drawn:
+        return ""
+    if model.run is not None:
+        return (
+            "These weights have seen drawn pictures only. They are for trying the tools, and say "
+            "nothing of photographs; what follows is about models of real ones."
+        )
+    if _on_keywords(model):
+        return ""
+    return (
+        "What these weights have seen last is not recorded here, nor what it is good and bad at; "
+        "what follows is known of models of the paper's kind of data."
+    )
+
+
+def _on_keywords(model: ModelFolder) -> bool:
+    """Whether a conversion says that the weights are those of the authors' training on keywords."""
+    return model.conversion is not None and model.conversion.get("kind") in _ON_KEYWORDS
 
 
 def data_name(run: TrainingRun) -> str:

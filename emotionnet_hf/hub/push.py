@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
@@ -46,7 +46,8 @@ _REPLACED = {
         rf"({'|'.join(_CODE)})\.py"
     ),
     "dataset": re.compile(
-        rf"data/({'|'.join(SPLITS)})(-\d+)?-\d{{5,}}-of-\d{{5,}}\.parquet|quarantine\.parquet"
+        rf"data/({'|'.join(SPLITS)})(-\d+)?-\d{{5,}}-of-\d{{5,}}\.parquet|quarantine\.parquet|"
+        rf"text/({'|'.join(SPLITS)})\.parquet"
     ),
 }
 # Large files that are sent, and safe on the Hub, before the next ones begin.
@@ -64,6 +65,7 @@ class PushReport:
         files: Number of files that the push put there or found there unchanged.
         removed: Files of an earlier push that were taken away.
         left_out: Files of the folder that are not published.
+        pickles: Those of them that can run code where they are loaded.
     """
 
     repo_id: str
@@ -72,14 +74,17 @@ class PushReport:
     files: int
     removed: tuple[str, ...]
     left_out: tuple[str, ...]
+    pickles: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Up to three lines for people."""
+        """Up to four lines for people."""
         lines = [f"{self.url}: {self.files} files"]
         if self.removed:
             lines.append(f"taken away: {', '.join(self.removed)}")
         if self.left_out:
             lines.append(f"not published: {', '.join(self.left_out)}")
+        if self.pickles:
+            lines.append(f"{', '.join(self.pickles)}: can run code where loaded, so stays here")
         return "\n".join(lines)
 
 
@@ -109,7 +114,7 @@ def push_model(
         results: JSON files of measurements (see ``emotionnet_hf.hub.results``).
         datasets: Repositories of the data sets it was trained on.
         license: Identifier of the licence; None for the one that the folder's README.md names,
-            else ``DEFAULT_LICENSE``. Of converted and exported weights it has to be said.
+            else ``DEFAULT_LICENSE``. Of weights that no training here made it has to be said.
         private: Make the repository private; an existing public one is refused.
         revision: Branch to push to, made if need be.
         create_pr: Open a pull request instead of changing the branch.
@@ -143,7 +148,8 @@ def push_model(
     if model.kind != "textcnn":
         contents[EXAMPLE_PICTURE] = example_picture()
     private_folders = [model.folder.resolve().parent]
-    return push.send(contents, card, model.left_out, private_folders, progress)
+    report = push.send(contents, card, model.left_out, private_folders, progress)
+    return replace(report, pickles=model.pickles)
 
 
 def push_dataset(

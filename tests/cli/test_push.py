@@ -25,6 +25,7 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def model(checkpoint, tmp_path):
+    (tmp_path / "arguments.json").write_text("{}")  # of its training
     return Path(shutil.copytree(checkpoint, tmp_path / "model"))
 
 

@@ -63,8 +63,29 @@ def python(hub, tmp_path):
 
 @pytest.fixture
 def model(checkpoint, tmp_path):
-    """A model folder of one's own."""
-    return Path(shutil.copytree(checkpoint, tmp_path / "made" / "model"))
+    """A model folder of one's own, the result of a training of which little is recorded."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "made" / "model"))
+    (folder.parent / "arguments.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def fine_tuned(checkpoint, tmp_path):
+    """What the stock Trainer leaves after fine-tuning on six classes."""
+    from emotionnet_hf import EmotionNetForImageClassification
+
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "runs" / "fine-tuned" / "model"))
+    labels = dict(enumerate(["anger", "disgust", "fear", "happiness", "sadness", "surprise"]))
+    EmotionNetForImageClassification.from_pretrained(
+        checkpoint, id2label=labels, num_labels=6, ignore_mismatched_sizes=True
+    ).save_pretrained(folder)
+    for name in ("training_args.bin", "optimizer.pt"):
+        (folder / name).write_bytes(b"a pickle")
+    state = {"best_model_checkpoint": str(folder / "checkpoint-9"), "log_history": []}
+    (folder / "trainer_state.json").write_text(json.dumps(state))
+    # Of the model that it began with.
+    (folder.parent / "arguments.json").write_text('{"data": "alice/words", "epochs": 3}')
+    return folder
 
 
 @pytest.fixture

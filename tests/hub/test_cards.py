@@ -24,6 +24,10 @@ def card_of(folder, **options):
     return model_card(open_model(folder), NAME, **{"license": "apache-2.0", **options})
 
 
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def code(card):
     """The Python that a card shows."""
     return re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
@@ -121,8 +125,9 @@ def test_card_promises_only_what_the_weights_have(model):
         assert said in whole
     # As `emotionnet convert` leaves a fine-tuned model, and a released one without word vectors.
     fine_tuned = saved(model, "EmotionNetForImageClassification", projection_dim=0, vocab_size=None)
+    (model.parent / "arguments.json").unlink()
     text = card_of(fine_tuned).text
-    for said in ("space", "zero-shot", "emotion-tagging", "word vectors", "uploaders{", "None"):
+    for said in ("space", "zero-shot", "emotion-tagging", "word vectors", "uploaders", "None"):
         assert said not in text.split("## Intended use")[0]
     assert "scores 5 classes" in text
     assert not re.search(r"[^\n]\n{3,}", text)
@@ -139,6 +144,83 @@ def test_card_of_a_joint_space_without_words(model):
     (shown,) = code(card)
     ast.parse(shown)
     assert "image-classification" not in shown
+
+
+def before_limits(card):
+    return " ".join(card.text.split("## Intended use")[0].split())
+
+
+def test_fine_tuned_model_is_not_said_to_be_trained_on_keywords(fine_tuned):
+    with pytest.raises(CardError, match=r"fine-tuned by transformers' Trainer.*--license"):
+        card_of(fine_tuned, license=None)
+    card = card_of(fine_tuned)
+    first = before_limits(card)
+    assert "scores 6 classes (*anger*" in first
+    for said in ("uploaders", "emotion keywords", "alice/words"):
+        assert said not in first and said not in card.text.split("## Training")[1]
+    assert "Fine-tuned by transformers' `Trainer`" in card.text
+    assert "On what data, and from which weights, is not recorded." in " ".join(card.text.split())
+    assert "What these weights have seen last is not recorded here" in card.text
+    assert card.data.eval_results is None and card.data.datasets is None
+
+
+def test_model_of_unknown_training_is_said_to_be_that(model):
+    (model.parent / "arguments.json").unlink()
+    with pytest.raises(CardError, match=r"not recorded beside it.*--license"):
+        card_of(model, license=None)
+    card = card_of(model)
+    assert "scores 5 classes" in before_limits(card) and "uploaders" not in before_limits(card)
+    assert "Whether they still meet there after the last training" in before_limits(card)
+    assert "zero-shot" not in before_limits(card)
+    assert "How these weights were trained is not recorded" in card.text
+
+
+def test_trained_model_is_told_by_its_arguments(run_folder):
+    def first(**arguments):
+        edit(run_folder / "arguments.json", **arguments)
+        return before_limits(card_of(run_folder))
+
+    said = first()
+    assert "trained on pictures with the keywords of their uploaders" in said
+    assert "scores 5 emotion keywords" in said and "zero-shot" in said
+    assert "5 keywords (" in first(classes="all_keywords")
+    assert "5 classes of SE30K8 (" in first(classes="basic8")
+    said = first(classes="emotion_keywords", embedding_weight=0.0)
+    assert "without the embedding loss and do not meet there" in said and "zero-shot" not in said
+
+
+def test_quickstart_is_said_to_have_seen_drawn_pictures(run_folder):
+    (run_folder.parent / "quickstart.json").write_text("{}")
+    card = card_of(run_folder)
+    assert "trained on drawn pictures and drawn keyword lists" in before_limits(card)
+    assert "say nothing of photographs" in " ".join(card.text.split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("two-branch", "5 emotion keywords"),
+        ("joint", "5 emotion keywords"),
+        ("fine-tuned", "5 classes"),
+    ],
+)
+def test_converted_model_is_told_by_its_kind(converted, kind, said):
+    edit(converted / "conversion.json", kind=kind)
+    first = before_limits(card_of(converted))
+    assert f"scores {said} (" in first
+    assert ("keywords of their uploaders" in first) == (kind != "fine-tuned")
+
+
+def test_text_model_is_told_by_its_classes(textcnn):
+    def first(text):
+        if text is not None:
+            (textcnn.parent / "arguments.json").write_text(text)
+        return before_limits(card_of(textcnn))
+
+    assert "soft labels" not in first(None) and "3 classes (" in first(None)
+    assert "soft labels" not in first('{"classes": "se30k8"}')
+    said = first('{"classes": "emotion_keywords"}')
+    assert "which emotion keywords go with" in said and "soft labels that EmotionNet" in said
 
 
 @pytest.fixture
@@ -172,7 +254,7 @@ def test_card_of_a_timm_export(timm_export, checkpoint):
     assert complaints(str(card), "model") == []
     for said in (
         *("must not be used for", "Published under `cc-by-4.0`", "emotionnet export timm"),
-        *(f"EmotionNet `{checkpoint.name}`", "not measured", "with the 5 emotion keywords"),
+        *(f"EmotionNet `{checkpoint.name}`", "not measured", "with the 5 classes"),
     ):
         assert said in card.text
     (shown,) = code(card)
@@ -221,7 +303,7 @@ def test_results_are_the_kept_epoch_and_nothing_else(cards, run_folder):
         "hit_at_1": 0.25,
         "mean_average_precision": 0.375,
     }
-    rows = table(card, "The paper's measurements")
+    rows = table(card, "What the paper measured")
     assert len(rows) == len(PAPER["emotionnet"])
     assert {row[-1] for row in rows} == {"not measured"}
 
@@ -229,13 +311,14 @@ def test_results_are_the_kept_epoch_and_nothing_else(cards, run_folder):
 def test_measured_numbers_stand_beside_the_papers(model):
     number = Measured("DeepEmotion", "test", "accuracy", 0.6, 0.01, "linear-probe")
     card = card_of(model, measured=[number])
-    rows = table(card, "The paper's measurements")
+    rows = table(card, "What the paper measured")
     (row,) = [row for row in rows if row[0] == "DeepEmotion"]
     assert row == ["DeepEmotion", "linear-probe", "accuracy", "0.658 (Table 2)", "0.600 ± 0.010"]
     assert sum(row[-1] == "not measured" for row in rows) == 8
 
 
 def test_nothing_is_known_of_a_model_without_a_run(model):
+    (model.parent / "arguments.json").unlink()
     card = card_of(model)
     assert "## Results\n\nNot measured.\n" in card.text
     assert "How these weights were trained is not recorded" in card.text

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.built_folder import BuiltFolderError
 from emotionnet_hf.hub.dataset_folder import (
     DatasetFolderError,
@@ -143,4 +144,32 @@ def test_path_in_the_card_is_refused(built):
     text = (built / "README.md").read_text()
     (built / "README.md").write_text(f"{text}\nBuilt in {built.parent}.\n")
     with pytest.raises(PrivateTextError, match=r"README.md holds a path of this machine"):
+        open_dataset(built)
+
+
+@pytest.fixture
+def se30k8(se30k8_release, tmp_path):
+    build_dataset(se30k8_release, tmp_path / "sets" / "se30k8", progress=False)
+    return tmp_path / "sets" / "se30k8"
+
+
+def test_files_of_every_configuration_are_published_and_checked(se30k8):
+    opened = open_dataset(se30k8)
+    texts = [f"text/{path.name}" for path in sorted((se30k8 / "text").iterdir())]
+    assert texts and set(texts) <= set(opened.files) and not opened.left_out
+    rewrite(se30k8 / texts[0], "source", "/home/me/a.jpg")
+    with pytest.raises(PrivateTextError, match="/home/me"):
+        open_dataset(se30k8)
+    rewrite(se30k8 / texts[0], "worker_ids", "A1")
+    with pytest.raises(DatasetFolderError, match="worker_ids"):
+        open_dataset(se30k8)
+    (se30k8 / texts[0]).unlink()
+    with pytest.raises(DatasetFolderError, match=rf"lacks {texts[0]}.*'text'"):
+        open_dataset(se30k8)
+
+
+def test_files_that_no_build_writes_are_not_published(built):
+    readme = built / "README.md"
+    readme.write_text(readme.read_text().replace("path: data/train-*", "path: '*.json'"))
+    with pytest.raises(DatasetFolderError, match=r"build.json, which no build writes"):
         open_dataset(built)

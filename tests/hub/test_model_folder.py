@@ -60,10 +60,16 @@ def test_truncated_weights_are_refused(model):
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "old/best.pth.tar.pt", "x.pkl"])
-def test_pickles_are_refused(model, name):
+def test_pickles_stay_here(model, name):
     (model / name).parent.mkdir(exist_ok=True)
     (model / name).write_bytes(b"")
-    with pytest.raises(ModelFolderError, match=rf"{name}: such files can run code"):
+    opened = open_model(model)
+    assert name not in opened.files and opened.left_out == opened.pickles == (name,)
+
+
+def test_weights_in_a_pickle_alone_are_no_model(model):
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(ModelFolderError, match=r"lacks weights.*writes safetensors"):
         open_model(model)
 
 

@@ -2,11 +2,15 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 
+import numpy as np
 import pytest
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import DatasetCard, HfApi, ModelCard
+from PIL import Image
 
+from emotionnet_hf.data import build_dataset
 from emotionnet_hf.hub import (
     CardError,
     HubError,
@@ -358,3 +362,41 @@ def test_weights_of_an_earlier_push_do_not_stay_beside_the_new_ones(hub, model):
     assert report.removed == ("model-00001-of-00002.safetensors",)
     there = set(hub.paths("alice/emotions"))
     assert {"onnx/model.onnx", "trunk/model.safetensors", "model.safetensors"} <= there
+
+
+def test_fine_tuned_model_is_published_without_its_pickles(hub, fine_tuned):
+    report = push_model(fine_tuned, "alice/six", license="mit", progress=False)
+    published = set(hub.paths("alice/six"))
+    assert not {"training_args.bin", "optimizer.pt", "trainer_state.json"} & published
+    assert report.pickles == ("optimizer.pt", "training_args.bin")
+    assert "optimizer.pt, training_args.bin: can run code where loaded" in report.summary()
+    assert "scores 6 classes" in ModelCard.load("alice/six").text
+
+
+def test_every_configuration_that_a_card_names_is_published(hub, se30k8_release, tmp_path):
+    built = tmp_path / "sets" / "se30k8"
+    build_dataset(se30k8_release, built, progress=False)
+    report = push_dataset(built, "alice/se30k8", license="mit", progress=False)
+    published = set(hub.paths("alice/se30k8", "dataset"))
+    texts = {f"text/{path.name}" for path in (built / "text").iterdir()}
+    assert texts and texts <= published and not report.left_out
+    card = DatasetCard(hub.read("alice/se30k8", "README.md", "dataset").decode())
+    for configuration in card.data.to_dict()["configs"]:
+        for entry in configuration["data_files"]:
+            patterns = [entry["path"]] if isinstance(entry["path"], str) else entry["path"]
+            for pattern in patterns:
+                assert [name for name in published if fnmatch(name, pattern)], pattern
+    # A later push of data without it takes it away.
+    assert texts <= set(push_dataset(_pictures(tmp_path), "alice/se30k8", license="mit").removed)
+
+
+def _pictures(folder):
+    source = folder / "pictures"
+    source.mkdir()
+    for i in range(6):
+        noise = np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((40, 30)).save(source / f"{i}.png")
+    rows = [{"file_name": f"{i}.png", "keywords": ["joy", "tree"]} for i in range(6)]
+    (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build_dataset(source, folder / "words", progress=False)
+    return folder / "words"
