@@ -88,7 +88,7 @@ def whole_file(path: str | Path, folder: Path | None = None) -> Iterator[IO[byte
 def _open_unfinished(path: Path, folder: Path) -> tuple[Path, IO[bytes]]:
     """Open a file of a new name, locked so that it is known to be somebody's."""
     while True:
-        unfinished = folder / _unfinished_name(path.name)
+        unfinished = folder / unfinished_name(path.name)
         file = unfinished.open("xb")
         try:
             known = lock_descriptor(file.fileno(), blocking=False)
@@ -99,7 +99,15 @@ def _open_unfinished(path: Path, folder: Path) -> tuple[Path, IO[bytes]]:
         file.close()  # taken for left over before it was locked
 
 
-def _unfinished_name(name: str) -> str:
+def unfinished_name(name: str) -> str:
+    """Name something unfinished, in a way that nobody else does.
+
+    Args:
+        name: What it becomes.
+
+    Returns:
+        A hidden name, which `remove_unfinished` knows again.
+    """
     return f".{name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished"
 
 
@@ -179,7 +187,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} is a file; remove it or choose another folder.")
         remove_unfinished(path.parent, path.name)
-        unfinished = path.with_name(_unfinished_name(path.name))
+        unfinished = path.with_name(unfinished_name(path.name))
         unfinished.mkdir()
         try:
             yield unfinished

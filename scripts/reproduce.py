@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emotionnet_hf.environment import committed_environment, note_work
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.reproduction.run import reproduce
 from emotionnet_hf.reproduction.sample_root import draw_data_root
 from emotionnet_hf.reproduction.tables import TABLES
@@ -52,23 +53,22 @@ def main(words: Sequence[str] | None = None) -> None:
     progress = not arguments.no_progress
     root, scale = arguments.data_root, arguments.scale
     try:
-        code = committed_environment(arguments.seeds, allow_dirty=arguments.allow_dirty)
-        code = note_work(arguments.work, code)
-        if arguments.sample:
-            root = draw_data_root(arguments.work / "data", progress=progress)
-            scale = scale or RECIPES / "scale_sample.yaml"
-        pages = reproduce(
-            TABLES if "all" in arguments.tables else arguments.tables,
-            root,
-            arguments.work,
-            arguments.out,
-            recipes=RECIPES,
-            scale=Scale.read(scale) if scale else Scale(),
-            seeds=arguments.seeds,
-            environment=code,
-            workers=arguments.workers,
-            progress=progress,
-        )
+        with one_run(arguments.work, inside=True):
+            code = committed_environment(arguments.seeds, allow_dirty=arguments.allow_dirty)
+            code = note_work(arguments.work, code)
+            if arguments.sample:
+                root = draw_data_root(arguments.work / "data", progress=progress)
+                scale = scale or RECIPES / "scale_sample.yaml"
+            pages = reproduce(
+                TABLES if "all" in arguments.tables else arguments.tables,
+                *(root, arguments.work, arguments.out),
+                recipes=RECIPES,
+                scale=Scale.read(scale) if scale else Scale(),
+                seeds=arguments.seeds,
+                environment=code,
+                workers=arguments.workers,
+                progress=progress,
+            )
     except (ValueError, OSError, RuntimeError) as error:
         if arguments.debug:
             raise

@@ -35,6 +35,7 @@ from emotionnet_hf.training.processes import (
     all_do,
     explained_loss_of_a_process,
     join_processes,
+    one_run_of_all,
 )
 from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
 from emotionnet_hf.training.text_models import check_classes, load_text_model
@@ -59,10 +60,11 @@ def train_emotionnet(arguments: EmotionNetArguments) -> Path:
         RecipeError: The recipe does not fit the data, the text model or the run folder.
         BackboneWeightsError: The weights of the trunk cannot be had; the message has the choices.
         TrainingError: See ``fit``; or the processes of a launcher do not find each other.
+        AnotherRunError: Another run is at work in ``output_dir``.
     """
     join_processes()
     set_seed(arguments.seed)
-    with explained_loss_of_a_process():
+    with explained_loss_of_a_process(), one_run_of_all(arguments.output_dir):
         return fit(all_do(lambda: EmotionNetTask(arguments)), arguments)
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 
 from emotionnet_hf.data.schema import SchemaError
+from emotionnet_hf.lock import AnotherRunError
 from emotionnet_hf.models import CheckpointError
 from emotionnet_hf.models.backbones import BackboneWeightsError
 from emotionnet_hf.text import WordVectorError
@@ -22,7 +23,7 @@ from emotionnet_hf.training.recipes import parse_recipe
 Arguments = TypeVar("Arguments", bound=RunArguments)
 
 _EXPECTED = (
-    *(RecipeError, TrainingError, SchemaError, WordVectorError),
+    *(RecipeError, TrainingError, SchemaError, WordVectorError, AnotherRunError),
     *(BackboneWeightsError, CheckpointError, FileNotFoundError),
 )
 

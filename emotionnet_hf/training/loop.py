@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -248,10 +247,7 @@ class _Run:
     def _checkpoint(self) -> None:
         """Write all that an exact resumption needs, whole or not at all."""
         final = self.folder.checkpoint(self.step)
-        unfinished = final.with_name(f".{final.name}.unfinished")
-        if self.accelerator.is_main_process:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
+        unfinished = first_does(lambda: self.folder.unfinished_checkpoint(self.step))
         self.accelerator.save_state(str(unfinished))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:

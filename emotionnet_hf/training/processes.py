@@ -13,7 +13,8 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
@@ -21,6 +22,8 @@ import torch
 import transformers
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
+
+from emotionnet_hf.lock import one_run
 
 Result = TypeVar("Result")
 
@@ -136,6 +139,22 @@ def first_does(work: Callable[[], Result]) -> Result:
     if reason is not None:
         raise OtherProcessError(reason)
     return result
+
+
+@contextmanager
+def one_run_of_all(folder: str | Path) -> Iterator[None]:
+    """Be, all processes together, the only run that fills a folder; see ``one_run``.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        AnotherRunError: In the first process, if another run is at work there.
+        OtherProcessError: In the others, then.
+    """
+    with ExitStack() as stack:
+        first_does(lambda: stack.enter_context(one_run(folder, inside=True)))
+        yield
 
 
 def _tried(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:

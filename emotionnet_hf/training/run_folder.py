@@ -13,7 +13,14 @@ from typing import Any
 from accelerate import PartialState
 
 from emotionnet_hf.environment import environment
-from emotionnet_hf.files import whole_folder, write_json, write_text
+from emotionnet_hf.files import (
+    remove_unfinished,
+    unfinished_name,
+    whole_folder,
+    write_json,
+    write_text,
+)
+from emotionnet_hf.lock import LOCK
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
 
 # What may change between the start of a run and its resumption without changing its result.
@@ -56,7 +63,7 @@ class RunFolder:
         stored = self.path / "arguments.json"
         wanted = dataclasses.asdict(self.arguments)
         if self.arguments.overwrite and stored.is_file():
-            shutil.rmtree(self.path)
+            self._clear(stored)
         if stored.is_file():
             self._check_same(json.loads(stored.read_text(encoding="utf-8")), wanted)
         # Hidden files may be what a killed run left before it had written its arguments.
@@ -67,6 +74,15 @@ class RunFolder:
         write_json(stored, wanted)
         shutil.rmtree(self.path / "processes", ignore_errors=True)
         write_json(self.path / "environment.json", environment())
+
+    def _clear(self, stored: Path) -> None:
+        """Remove an earlier run: all but our lock, and last what says that there is a run."""
+        for path in self.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != stored and path.name != LOCK:
+                path.unlink()
+        stored.unlink()
 
     def enlist(self, process: int, num_processes: int) -> None:
         """Write which process this is. Every process calls this, after one has opened the run.
@@ -127,6 +143,12 @@ class RunFolder:
     def checkpoint(self, step: int) -> Path:
         """Return where the checkpoint of a step stands."""
         return self.path / "checkpoints" / f"step-{step}"
+
+    def unfinished_checkpoint(self, step: int) -> Path:
+        """Remove what earlier runs left unfinished, and return where to write a checkpoint."""
+        final = self.checkpoint(step)
+        remove_unfinished(final.parent)
+        return final.with_name(unfinished_name(final.name))
 
     def drop_old_checkpoints(self) -> None:
         """Keep the newest ``keep_checkpoints``."""

@@ -41,6 +41,7 @@ from emotionnet_hf.training.processes import (
     explained_loss_of_a_process,
     first_does,
     join_processes,
+    one_run_of_all,
 )
 from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
 from emotionnet_hf.training.text_models import load_text_model
@@ -76,12 +77,13 @@ def train_textcnn(arguments: TextCNNArguments) -> Path:
             read in the rows to train or to validate on.
         WordVectorError: The word vectors cannot be used.
         TrainingError: See ``fit``; or the processes of a launcher do not find each other.
+        AnotherRunError: Another run is at work in ``output_dir``.
     """
     join_processes()
     set_seed(arguments.seed)
     columns = ("keywords", *COLUMNS[arguments.classes])
     everything = arguments.classes == "se30k8"
-    with explained_loss_of_a_process():
+    with explained_loss_of_a_process(), one_run_of_all(arguments.output_dir):
         splits = all_do(
             lambda: with_development_rows(
                 load_splits(arguments.data, arguments.config, columns=columns),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from emotionnet_hf.files import write_text
+from emotionnet_hf.files import unfinished_name, write_text
 from emotionnet_hf.training import (
     RecipeError,
     TextCNNArguments,
@@ -184,7 +184,7 @@ def test_a_checkpoint_that_was_cut_short_is_not_resumed_from(make_textcnn, monke
     with pytest.raises(Killed):
         train_textcnn(arguments)
     revive()
-    unfinished = Path(arguments.output_dir) / "checkpoints" / ".step-3.unfinished"
+    unfinished = Path(arguments.output_dir) / "checkpoints" / unfinished_name("step-3")
     unfinished.mkdir()
     write_text(unfinished / "model.safetensors", "half")
     train_textcnn(arguments)

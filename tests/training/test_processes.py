@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from safetensors.torch import load_file
 
+from emotionnet_hf.lock import AnotherRunError, one_run
 from emotionnet_hf.training import train_emotionnet, train_textcnn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -147,3 +149,24 @@ def test_two_processes_of_torchrun_are_one(make, kind):
     check_processes(one.output_dir, 1)
     check_processes(two.output_dir, 2)
     check_equal(one.output_dir, two.output_dir)
+
+
+# --- a second run
+
+
+def test_all_processes_of_a_second_run_are_refused_and_told_of_once(make):
+    arguments = make("textcnn", "run")
+    with one_run(arguments.output_dir, inside=True):
+        outcomes = [ended(process) for process in by_hand(command("textcnn", arguments))]
+    assert [status for _, status in outcomes] == [1, 1]
+    told = "".join(output for output, _ in outcomes)
+    line = f"train_textcnn: another run is at work on {arguments.output_dir} (process {os.getpid()}"
+    assert told.count(line) == 1
+    assert not Path(arguments.output_dir).exists()
+
+
+def test_a_second_run_is_refused_before_it_reads_anything(make, tmp_path):
+    arguments = dataclasses.replace(make("emotionnet", "run"), data=str(tmp_path / "none"))
+    with one_run(arguments.output_dir, inside=True), ThreadPoolExecutor(1) as other:
+        with pytest.raises(AnotherRunError, match=f"run .process {os.getpid()} on"):
+            other.submit(train_emotionnet, arguments).result()

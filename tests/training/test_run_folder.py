@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from emotionnet_hf.lock import one_run
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
 from emotionnet_hf.training.run_folder import RunFolder
 
@@ -103,7 +104,35 @@ def test_an_empty_folder_is_a_good_place(folder):
 def test_a_run_killed_while_it_wrote_its_arguments_can_start_again(folder):
     run = folder()
     run.path.mkdir()
-    (run.path / ".arguments.json.unfinished").write_text('{"epo')
+    (run.path / ".arguments.json.99-0123abcd.unfinished").write_text('{"epo')
+    run.open()
+    assert names(run.path) == {"arguments.json", "environment.json"}
+
+
+def test_starting_over_removes_all_but_the_lock(folder):
+    run = folder(overwrite=True)
+    with one_run(run.path, inside=True):
+        run.open()
+        for place in ("checkpoints/step-1", "model"):
+            (run.path / place).mkdir(parents=True)
+        run.record({"step": 1})
+        run.open()
+        assert names(run.path) == {"arguments.json", "environment.json", ".lock"}
+    assert names(run.path) == {"arguments.json", "environment.json"}
+
+
+def test_starting_over_can_be_killed_and_started_over(folder, monkeypatch):
+    run = folder(overwrite=True)
+    run.open()
+    (run.path / "model").mkdir()
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emotionnet_hf.training.run_folder.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.open()
     run.open()
     assert names(run.path) == {"arguments.json", "environment.json"}
 
@@ -170,8 +199,18 @@ def test_checkpoints_come_in_the_order_of_their_steps(folder):
     run.open()
     for step in (10, 9, 100):
         run.checkpoint(step).mkdir(parents=True)
-    (run.path / "checkpoints" / ".step-200.unfinished").mkdir()
+    unfinished = run.unfinished_checkpoint(200)
+    unfinished.mkdir()
+    assert unfinished.parent == run.checkpoint(200).parent
     assert [path.name for path in run.checkpoints()] == ["step-9", "step-10", "step-100"]
+
+
+def test_what_a_killed_run_left_of_a_checkpoint_is_removed(folder):
+    run = folder()
+    run.open()
+    run.unfinished_checkpoint(4).mkdir(parents=True)
+    assert not run.unfinished_checkpoint(5).exists()
+    assert names(run.path / "checkpoints") == set()
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, ["step-4"]), (2, ["step-3", "step-4"])])
