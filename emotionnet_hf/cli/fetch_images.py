@@ -104,6 +104,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     limit("--max-redirects", number, 5, "redirects in a row")
     parser.add_argument("--user-agent", help="what to say we are (default: name and version)")
     parser.add_argument(
+        "--disallowed-directives",
+        nargs="*",
+        metavar="DIRECTIVE",
+        help="take no picture whose server sends one of these in X-Robots-Tag (default: noai "
+        "noimageai noindex noimageindex); without any, take all",
+    )
+    parser.add_argument(
         "--allow-private-addresses",
         action="store_true",
         help="ask private and loopback addresses too: only for lists of your own",
@@ -113,10 +120,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from emotionnet_hf.data.fetch import fetch_images
 
-    shared = ("urls", "out", "user_agent", "run", "json", "debug", "no_progress")
-    options = {name: value for name, value in vars(arguments).items() if name not in shared}
-    if arguments.user_agent is not None:
-        options["user_agent"] = arguments.user_agent
+    shared = ("urls", "out", "run", "json", "debug", "no_progress")
+    given = {name: value for name, value in vars(arguments).items() if name not in shared}
+    # The library's own default where the command line says nothing.
+    optional = ("user_agent", "disallowed_directives")
+    options = {k: v for k, v in given.items() if k not in optional or v is not None}
     report = fetch_images(
         arguments.urls, arguments.out, progress=not arguments.no_progress, **options
     )

@@ -16,7 +16,8 @@ def sendable_url(url: str) -> str:
 
     What is escaped stays so, and what is not stays as it is: a server that signs its URLs compares
     them character by character. Spaces and letters beyond ASCII become UTF-8 in percents, as in a
-    browser's request, and in the host's name Punycode. The fragment, which is not sent, goes.
+    browser's request, and in the host's name Punycode; bytes that were no UTF-8 (as surrogates)
+    stay those bytes. The fragment, which is not sent, goes.
 
     Args:
         url: With a scheme.
@@ -37,4 +38,4 @@ def sendable_url(url: str) -> str:
         name, colon, port = host.partition(":")
         plain = name.encode("idna").decode("ascii")
         url = url.replace(place, f"{user}{at}{plain}{colon}{port}", 1)
-    return _UNSENDABLE.sub(lambda match: quote(match[0]), url)
+    return _UNSENDABLE.sub(lambda match: quote(match[0], errors="surrogateescape"), url)

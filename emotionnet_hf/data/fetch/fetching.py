@@ -19,7 +19,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -28,6 +28,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from emotionnet_hf.data.fetch.journal import Journal, read_journal
+from emotionnet_hf.data.fetch.robots import DISALLOWED
 from emotionnet_hf.data.fetch.running import Run
 from emotionnet_hf.data.fetch.settings import USER_AGENT, FetchSettings
 from emotionnet_hf.data.fetch.storing import Store
@@ -111,6 +112,7 @@ def fetch_images(
     max_redirects: int = 5,
     allow_private_addresses: bool = False,
     user_agent: str = USER_AGENT,
+    disallowed_directives: Sequence[str] = DISALLOWED,
     retry_failed: bool = False,
     num_threads: int | None = None,
     progress: bool = True,
@@ -140,6 +142,8 @@ def fetch_images(
         max_redirects: Redirects in a row.
         allow_private_addresses: Ask private, loopback and reserved addresses too.
         user_agent: What to say we are.
+        disallowed_directives: A picture whose server sends one of them in X-Robots-Tag, to
+            everybody or to `user_agent`, is not taken; see `robots`. Without any, all are taken.
         retry_failed: Try again what failed for good in an earlier run.
         num_threads: Threads that check and shrink; None for one per core.
         progress: Show progress bars.
@@ -170,6 +174,7 @@ def fetch_images(
         max_redirects=max_redirects,
         allow_private_addresses=allow_private_addresses,
         user_agent=user_agent,
+        disallowed_directives=tuple(text.lower() for text in disallowed_directives),
     )
     threads = max(1, (os.cpu_count() or 1) if num_threads is None else num_threads)
     out = Path(out)

@@ -3,7 +3,8 @@
 Each host has a queue of its own and a limit of requests at a time. A host that says it is busy
 (429, 503), or that cannot be reached several times in a row, is left alone altogether for as long
 as it asks, or for longer each time; after `SETBACKS` such rests in a row it is given up for this
-run. Whoever is ready is asked, so no host waits for another.
+run, and at once where its name does not resolve (`names`). Whoever is ready is asked, so no host
+waits for another.
 
 A redirect to another host, and a second try, are jobs in the queue of the host concerned: nothing
 that runs ever waits for a host. Rows are read only when they can be asked for. So memory is bound:
@@ -72,7 +73,7 @@ class Host:
         next_start: When the pause after the last start is over.
         unreachable: Times in a row that nothing answered.
         setbacks: Rests in a row.
-        given_up: Why it is no longer asked; empty while it is.
+        given_up: Why it is no longer asked, for each row that is left; None while it is asked.
         listed: When it is due in the agenda.
     """
 
@@ -86,7 +87,7 @@ class Host:
     next_start: float = -math.inf
     unreachable: int = 0
     setbacks: int = 0
-    given_up: str = ""
+    given_up: Failure | None = None
     listed: float = math.inf
 
     def due(self, limit: int) -> float:
@@ -186,6 +187,8 @@ class Schedule:
             host.unreachable += 1
             if host.unreachable >= self._settings.per_host:
                 self._set_back(host, answer, now)
+        elif isinstance(answer, Failure) and answer.blame == "name":
+            host.given_up = answer
         elif answer is not None:
             host.unreachable = host.setbacks = 0
         self._list(host, now)
@@ -268,7 +271,7 @@ class Schedule:
         if now >= host.rest_until:
             host.setbacks += 1
             if host.setbacks > SETBACKS:
-                host.given_up = answer.reason
+                host.given_up = Failure(f"host given up: {answer.reason}", retry=True)
         rest = answer.retry_after
         if rest is None:
             rest = settings.backoff * 2.0**host.setbacks

@@ -7,7 +7,6 @@ import math
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urldefrag
 
 from tqdm.auto import tqdm
 
@@ -144,7 +143,7 @@ class Run:
         found = await self._found(job)
         if found or job.host.given_up:
             self._schedule.release(job, None, self._loop.time())
-            return found or Failure(f"host given up: {job.host.given_up}", retry=True)
+            return found or job.host.given_up
         answer = await self._downloader.request(job.url, last=job.host.ending)
         self._schedule.release(job, answer, self._loop.time())
         if isinstance(answer, Moved):
@@ -155,7 +154,7 @@ class Run:
         return await self._put(job, answer) if isinstance(answer, Body) else answer
 
     def _redirected(self, job: Job, moved: Moved) -> Failure | None:
-        url = urldefrag(moved.url).url
+        url = moved.url
         if problem := url_problem(url):
             return Failure(f"redirect refused: {problem}")
         if url == job.url or url in job.visited:

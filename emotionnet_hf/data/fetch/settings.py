@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emotionnet_hf import __version__
+from emotionnet_hf.data.fetch.robots import DISALLOWED
 from emotionnet_hf.loading.images import MAX_PIXELS
 
 USER_AGENT = f"emotionnet-hf/{__version__}"
@@ -38,6 +39,7 @@ class FetchSettings:
     shorter_side: int | None = None
     allow_private_addresses: bool = False
     user_agent: str = USER_AGENT
+    disallowed_directives: tuple[str, ...] = DISALLOWED
 
     def __post_init__(self) -> None:
         counts = ("concurrency", "per_host", "max_bytes", "max_pixels", "shorter_side")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from functools import cache
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -43,12 +44,13 @@ class Server:
         answered: Paths whose answer was sent in full.
         most: Most requests at a time, by host.
         latency: Seconds before each answer of `ok`.
+        raw: Answers of `raw`, by path.
     """
 
     def __init__(self):
         self.log, self.answered, self.headers = [], [], []
         self.running, self.most, self.seen = Counter(), Counter(), Counter()
-        self.latency = 0.0
+        self.latency, self.raw = 0.0, {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
 
@@ -223,6 +225,14 @@ class Server:
     async def do_flaky(self, writer, path, seen):
         self.send(writer, 500 if seen < 3 else 200, picture())
 
+    async def do_raw(self, writer, path, _):
+        """Say what the test has put into `raw`, byte for byte."""
+        writer.write(self.raw[path])
+
+    async def do_tagged(self, writer, path, _):
+        """The rest of the path is what X-Robots-Tag says."""
+        self.send(writer, body=picture(), X_Robots_Tag=unquote(path.split("/")[1]))
+
     async def do_cookie(self, writer, *_):
         self.send(writer, body=picture(), Set_Cookie="who=you; Path=/")
 
@@ -240,13 +250,19 @@ def make_picture():
 
 @pytest.fixture
 def names(monkeypatch):
-    """Names under .test resolve to loopback, others as given; nothing asks a real resolver."""
-    known = {}
+    """Names under .test resolve to loopback, others as given; nothing asks a real resolver.
+
+    A name that is an exception is one that fails with it; `asked` counts the look-ups.
+    """
+    known = {"asked": Counter()}
     real = socket.getaddrinfo
 
     def getaddrinfo(host, port, *args, **kwargs):
         if isinstance(host, str):
             host.encode("idna")  # as the real one, which refuses long labels
+        known["asked"][host] += 1
+        if isinstance(known.get(host), Exception):
+            raise known[host]
         if isinstance(host, str) and host.endswith(".test"):
             host = known.get(host, "127.0.0.1")
             if isinstance(host, list):

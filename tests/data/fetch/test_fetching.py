@@ -2,6 +2,7 @@ import csv
 import errno
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -70,9 +71,9 @@ def test_every_kind_of_failure_is_in_the_table(server, fetch, tmp_path):
     urls = [server.url(path) for path in paths]
     report = fetch([*urls, server.url("ok/1.jpg"), "http://nowhere.invalid/a.jpg"], max_bytes=10**6)
     table = failures(tmp_path / "out")
-    assert {url: table[url]["reason"] for url in urls} == dict(
-        zip(urls, paths.values(), strict=True)
-    )
+    # In brackets stands what the parser says of it.
+    reasons = [re.sub(r"(cannot be read) \(.+\)$", r"\1", table[url]["reason"]) for url in urls]
+    assert reasons == list(paths.values())
     unknown = table["http://nowhere.invalid/a.jpg"]["reason"]
     assert unknown.startswith("name not resolved")
     assert (report.fetched, report.failed) == (1, len(paths) + 1)

@@ -123,7 +123,7 @@ def test_rests_of_a_host_that_does_not_say_how_long_grow():
     assert not job.host.given_up
     end(plan, job, Failure("HTTP 503", True, "busy"), now)
     (job,) = take_all(plan, now)
-    assert job.host.given_up == "HTTP 503"
+    assert job.host.given_up == Failure("host given up: HTTP 503", retry=True)
 
 
 def test_answers_of_one_wave_are_one_setback():
@@ -162,6 +162,21 @@ def test_unreachable_host_rests_and_is_given_up():
         for job in jobs:
             end(plan, job, None, now)
         jobs = take_all(plan, now)
+
+
+def test_a_host_without_an_address_is_given_up_at_once():
+    plan = schedule(Rows(a=600, b=1), per_host=4)
+    jobs = [job for job in take_all(plan, 0) if job.host.name == "a"]
+    unknown = Failure("name not resolved: for ever", False, "name")
+    for job in jobs:
+        end(plan, job, unknown, 0)
+    assert jobs[0].host.given_up == unknown
+    asked = 0
+    while jobs := take_all(plan, 0):
+        asked += len(jobs)
+        for job in jobs:
+            end(plan, job, None, 0)
+    assert asked == 600 - 4
 
 
 def test_one_dead_url_does_not_hold_a_host():

@@ -1,12 +1,14 @@
 import asyncio
 import io
 import json
+import socket
 import sys
 import threading
 import time
 
 import pytest
 
+from emotionnet_hf.data.fetch.names import TRIES
 from emotionnet_hf.data.fetch.storing import Store
 
 
@@ -50,6 +52,41 @@ def test_retry_after_is_capped_and_given_up(server, fetch, tmp_path):
     assert report.reasons.keys() == {"HTTP 429", "host given up"}
     assert report.retry == 100
     assert len(server.times("b.test")) < 40
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_host_without_an_address_costs_moments(server, fetch, names, lasting):
+    """Of 600 URLs; each of its rows fails with the reason, and the next run tries what may pass."""
+    names["gone.test"] = socket.gaierror(
+        *((socket.EAI_NONAME, "no such name") if lasting else (socket.EAI_AGAIN, "try again"))
+    )
+    gone = [server.url(f"ok/{i}.jpg", "gone.test") for i in range(100)]
+    started = time.monotonic()
+    report = fetch([*gone, *(server.url(f"ok/{i}.jpg") for i in range(500))], backoff=0.1)
+    assert time.monotonic() - started < 20
+    assert (report.fetched, report.failed) == (500, 100)
+    assert report.reasons == {"name not resolved": 100}
+    assert report.retry == (0 if lasting else 100)
+    assert names["asked"]["gone.test"] == (1 if lasting else TRIES)
+
+
+def test_a_picture_that_others_may_not_use_is_in_the_table(server, fetch, tmp_path):
+    urls = [server.url("tagged/noindex"), server.url("tagged/nofollow")]
+    report = fetch(urls)
+    assert (report.fetched, report.failed, report.retry) == (1, 1, 0)
+    table = (tmp_path / "out" / "failures.csv").read_text()
+    assert "not allowed: X-Robots-Tag noindex" in table
+    report = fetch(urls, disallowed_directives=[], retry_failed=True)
+    assert (report.fetched, report.earlier, report.failed) == (1, 1, 0)
+
+
+def test_a_redirect_is_asked_for_as_it_says(server, fetch):
+    server.raw["raw/1"] = (
+        b"HTTP/1.1 302 X\r\nContent-Length: 0\r\nLocation: /ok/1.jpg?sig=%2C%2f\r\n\r\n"
+    )
+    server.raw["raw/2"] = server.raw["raw/1"].replace(b"/ok/1.jpg?sig=%2C%2f", b"/ok/2.jpg?")
+    assert fetch([server.url("raw/1"), server.url("raw/2")]).complete
+    assert set(server.paths()) >= {"ok/1.jpg?sig=%2C%2f", "ok/2.jpg?"}
 
 
 def test_limit_per_host_is_reached_and_held(server, fetch):
