@@ -17,12 +17,16 @@ class TextCNNConfig(PreTrainedConfig):
     """The architecture of TextCNN (section 4, Fig. 3): keywords in, emotion keywords out.
 
     The defaults are the paper's. ``TextCNNConfig.published_code(...)`` is the variant in the
-    authors' code, which differs from the paper's text in four places.
+    authors' code (its ``TextCNN_NLT_DAN``), which differs from the paper's text in four places, and
+    ``TextCNNConfig.published_code_nlt(...)`` their ``TextCNN_NLT``, whose classes are read from the
+    average itself.
 
     Args:
         vocab_size: Number of keywords with a row in the embedding, special tokens included.
         embedding_dim: Size of the word vectors (300).
         hidden_size: Channels of the convolution and of the fully-connected layer (300).
+        hidden_layer: Whether there is a fully-connected layer between average and classes; without
+            it the average, normalised, is the representation of the list.
         activation: After the fully-connected layer: ``relu`` ("for non-linear transformations",
             the paper) or ``none`` (the published code).
         pooling: Average over the keywords that are there (``masked``), or over ``max_keywords``
@@ -44,6 +48,7 @@ class TextCNNConfig(PreTrainedConfig):
     vocab_size: int = 2
     embedding_dim: int = 300
     hidden_size: int = 300
+    hidden_layer: bool = True
     activation: Literal["relu", "none"] = "relu"
     pooling: Literal["masked", "padded"] = "masked"
     max_keywords: int = 100
@@ -69,3 +74,8 @@ class TextCNNConfig(PreTrainedConfig):
             "dropout": 0.5,
         }
         return cls(**{**variant, **kwargs})
+
+    @classmethod
+    def published_code_nlt(cls, **kwargs: Any) -> TextCNNConfig:
+        """Return the plain variant of the authors' code; ``kwargs`` override single fields."""
+        return cls.published_code(**{"hidden_layer": False, **kwargs})

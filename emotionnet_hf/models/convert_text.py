@@ -62,9 +62,8 @@ def build_text_model(
 
     The authors' convolution slides over each word vector as over a signal of one channel, (H, 1,
     D); over a list of keywords it is ours with kernel size 1, (H, D, 1). Their embedding ends with
-    the unknown word and the padding, ours begins with padding and unknown. The plain variant
-    without `fc_m` gets the identity for it, which changes no number; in training mode dropout
-    would come twice.
+    the unknown word and the padding, ours begins with padding and unknown. With `fc_m` it is their
+    TextCNN_NLT_DAN, without their TextCNN_NLT.
 
     Args:
         checkpoint: With tensors that `text_sizes` accepts.
@@ -88,6 +87,7 @@ def build_text_model(
             "the one that the model was trained with."
         )
     config = TextCNNConfig.published_code(
+        hidden_layer="fc_m.weight" in tensors,
         vocab_size=rows,
         embedding_dim=dim,
         hidden_size=tensors["conv.bias"].numel(),
@@ -109,7 +109,4 @@ def _state(checkpoint: OriginalCheckpoint) -> dict[str, torch.Tensor]:
     embedding = tensors["embedding.weight"]
     state["textcnn.embedding.weight"] = torch.cat([embedding[-2:].flip(0), embedding[:-2]])
     state["textcnn.conv.weight"] = tensors["conv.weight"].transpose(1, 2)
-    if "fc_m.weight" not in tensors:
-        hidden = tensors["conv.bias"].numel()
-        state |= {"textcnn.fc.weight": torch.eye(hidden), "textcnn.fc.bias": torch.zeros(hidden)}
     return state

@@ -70,7 +70,7 @@ class TextCNNPreTrainedModel(StrictPreTrainedModel):
 
 
 class TextCNNModel(TextCNNPreTrainedModel):
-    """Word vectors, convolution with kernel 1, ReLU, average, one fully-connected layer.
+    """Word vectors, convolution with kernel 1, ReLU, average, one fully-connected layer or none.
 
     The word vectors are fixed. Keywords without one share the ``unk_token_id`` row.
     """
@@ -85,7 +85,8 @@ class TextCNNModel(TextCNNPreTrainedModel):
         self.conv = nn.Conv1d(config.embedding_dim, config.hidden_size, kernel_size=1)
         self.norm = nn.BatchNorm1d(config.hidden_size) if config.batch_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
-        self.fc = nn.Linear(config.hidden_size, config.hidden_size)
+        if config.hidden_layer:
+            self.fc = nn.Linear(config.hidden_size, config.hidden_size)
         self.post_init()
 
     def forward(
@@ -116,12 +117,18 @@ class TextCNNModel(TextCNNPreTrainedModel):
         input_ids, mask = pad(input_ids, mask)
         words = self.embedding(input_ids).transpose(1, 2)
         hidden = F.relu(self.conv(words)).transpose(1, 2)
-        pooled = self.dropout(self.norm(self._average(hidden, mask)))
-        features = self.fc(pooled)
-        if self.config.activation == "relu":
-            features = F.relu(features)
+        features = self.norm(self._average(hidden, mask))
+        if self.config.hidden_layer:
+            features = self.fc(self.dropout(features))
+            if self.config.activation == "relu":
+                features = F.relu(features)
         output = TextCNNModelOutput(hidden, features)
         return as_asked(output, return_dict, self.config)
+
+    def keyword_features(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return the ReLU of the convolution for single keywords, float (N, hidden), of (N,)."""
+        words = self.embedding(input_ids).unsqueeze(-1)
+        return F.relu(self.conv(words)).squeeze(-1)
 
     def _pad(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor

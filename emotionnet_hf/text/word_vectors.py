@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import pickle
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,10 @@ from emotionnet_hf.text.word_vector_files import (
 logger = logging.getLogger(__name__)
 
 Coverage = dict[Literal["found", "averaged", "unknown"], int]
+
+Lookup = Literal["spellings", "as_written"]
+"""How a keyword is looked up: under the spellings of word2vec's releases and, for a phrase, by its
+words; or as it is written and in no other way, as in the published code."""
 
 
 # gensim, gzip, numpy and pickle each report a broken file in their own way; a damaged size in a
@@ -89,17 +94,27 @@ def train_word_vectors(
     seed: int = 0,
     epochs: int = 20,
     min_count: int = 2,
+    negative: int = 5,
+    copies: int = 0,
+    dropout: float = 0.0,
+    window: int | None = None,
 ) -> KeyedVectors:
     """Train word2vec on keyword lists, each list a sentence (section 5.4 of the paper).
 
-    Keywords have no order, so the window spans the whole list.
+    Keywords have no order, so the window spans the whole list. The published code has a window of
+    50, which gensim shrinks at random, and lets order say nothing by 5 shuffled copies of each
+    list, of whose keywords one in ten is dropped; its ``negative`` is 15, its ``min_count`` 100.
 
     Args:
         sentences: Keyword lists in normal form; phrases are single words here.
         dim: Size of the vectors.
         seed: The result is a function of lists and seed (one thread).
         epochs: Passes over the lists.
-        min_count: Keywords that occur less often get no vector.
+        min_count: Keywords that occur less often get no vector; occurrences in copies count.
+        negative: Words that are drawn against each pair.
+        copies: Shuffled copies of each list, beside the list itself.
+        dropout: Share of the keywords that each copy lacks.
+        window: Places to either side, shrunk at random for each word; None for the whole list.
 
     Returns:
         gensim ``KeyedVectors``, float32.
@@ -107,13 +122,14 @@ def train_word_vectors(
     Raises:
         WordVectorError: No keyword occurs ``min_count`` times.
     """
-    lists = [list(sentence) for sentence in sentences]
+    lists = _WithCopies([list(sentence) for sentence in sentences], copies, dropout, seed)
     model = Word2Vec(
         vector_size=dim,
-        window=max([2, *map(len, lists)]),
+        window=window or max([2, *map(len, lists.lists)]),
         # By default gensim draws a smaller window for each word: distant keywords would meet less.
-        shrink_windows=False,
+        shrink_windows=window is not None,
         min_count=min_count,
+        negative=negative,
         sg=1,
         epochs=epochs,
         seed=seed,
@@ -131,7 +147,31 @@ def train_word_vectors(
     return model.wv
 
 
-def keyword_vector(vectors: KeyedVectors, keyword: str) -> np.ndarray | None:
+@dataclass(frozen=True)
+class _WithCopies:
+    """Keyword lists and, made as they are asked for, the same copies of them in every pass."""
+
+    lists: list[list[str]]
+    copies: int
+    dropout: float
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.lists) * (1 + self.copies)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        generator = np.random.default_rng(self.seed)
+        for keywords in self.lists:
+            yield keywords
+            for _ in range(self.copies):
+                order = generator.permutation(len(keywords))
+                kept = order[generator.random(len(order)) >= self.dropout]
+                yield [keywords[place] for place in kept]
+
+
+def keyword_vector(
+    vectors: KeyedVectors, keyword: str, lookup: Lookup = "spellings"
+) -> np.ndarray | None:
     """Look up one keyword or phrase.
 
     As written; with GoogleNews' underscores for spaces; with its capitals (``Christmas``,
@@ -141,10 +181,15 @@ def keyword_vector(vectors: KeyedVectors, keyword: str) -> np.ndarray | None:
     Args:
         vectors: Word vectors.
         keyword: In any form.
+        lookup: See `Lookup`.
 
     Returns:
         float32 (D,), or None when nothing of it is known.
     """
+    if lookup == "as_written":
+        plain = normalize_keyword(keyword)
+        known_so = plain in vectors.key_to_index
+        return np.asarray(vectors[plain], dtype=np.float32) if known_so else None
     found = _as_written(vectors, keyword)
     if found is None:
         words = [_as_written(vectors, word) for word in keyword.replace("-", " ").split()]
@@ -153,12 +198,15 @@ def keyword_vector(vectors: KeyedVectors, keyword: str) -> np.ndarray | None:
     return found
 
 
-def embedding_matrix(vectors: KeyedVectors, keywords: Sequence[str]) -> tuple[np.ndarray, Coverage]:
+def embedding_matrix(
+    vectors: KeyedVectors, keywords: Sequence[str], lookup: Lookup = "spellings"
+) -> tuple[np.ndarray, Coverage]:
     """Make the embedding of a keyword vocabulary.
 
     Args:
         vectors: Word vectors.
         keywords: The vocabulary, without special tokens.
+        lookup: See `Lookup`.
 
     Returns:
         float32 (len(keywords) + 2, D): rows of zeros for padding and unknown, then one row a
@@ -171,7 +219,7 @@ def embedding_matrix(vectors: KeyedVectors, keywords: Sequence[str]) -> tuple[np
     matrix = np.zeros((len(keywords) + 2, vectors.vector_size), dtype=np.float32)
     coverage: Coverage = {"found": 0, "averaged": 0, "unknown": 0}
     for row, keyword in enumerate(keywords, start=2):
-        vector = keyword_vector(vectors, keyword)
+        vector = keyword_vector(vectors, keyword, lookup)
         if vector is None:
             coverage["unknown"] += 1
             continue

@@ -135,13 +135,47 @@ class TextCNNArguments(RunArguments):
     word_vector_epochs: int = field(
         default=20, metadata=_help("Passes of word2vec when it is trained here.")
     )
+    word_vector_window: int | None = field(
+        default=None,
+        metadata=_help("Window of word2vec trained here; default: the list; published code: 50."),
+    )
+    word_vector_negative: int = field(
+        default=5, metadata=_help("Negative samples of word2vec trained here; published code: 15.")
+    )
+    word_vector_copies: int = field(
+        default=0,
+        metadata=_help("Shuffled copies of each list that word2vec reads too; published code: 5."),
+    )
+    word_vector_dropout: float = field(
+        default=0.0,
+        metadata=_help("Share of the keywords that each copy lacks; published code: 0.1."),
+    )
+    word_vector_min_count: int | None = field(
+        default=None,
+        metadata=_help(
+            "Keywords that word2vec trained here reads less often, copies included, get no vector; "
+            "default: min_count; published code: 100."
+        ),
+    )
+    keyword_lookup: Literal["spellings", "as_written"] = field(
+        default="spellings",
+        metadata=_help(
+            "How keywords are looked up in word_vectors: under the spellings of word2vec's "
+            "releases (candy cane: candy_cane, Candy_Cane) and by the words of a phrase, or only "
+            "as they are written, as the published code does."
+        ),
+    )
     embedding_dim: int = field(default=300, metadata=_help("Size of the word vectors."))
     hidden_size: int = field(default=300, metadata=_help("Channels of the convolution."))
     min_count: int = field(
         default=2, metadata=_help("Keywords that fewer training images have are unknown.")
     )
-    variant: Literal["paper", "published_code"] = field(
-        default="paper", metadata=_help("Architecture; see TextCNNConfig.")
+    variant: Literal["paper", "published_code", "published_code_nlt"] = field(
+        default="paper",
+        metadata=_help(
+            "Architecture, see TextCNNConfig: the paper's, or that of the published code, with "
+            "(TextCNN_NLT_DAN) or without (TextCNN_NLT) a layer between average and classes."
+        ),
     )
     targets: Literal["normalized", "multi_hot"] = field(
         default="normalized", metadata=_help("y / |y|, or y as the published code has it.")
@@ -179,10 +213,39 @@ class TextCNNArguments(RunArguments):
             )
         of_keywords = self.classes == "emotion_keywords"
         self._select_among(self.classes, _OF_KEYWORDS if of_keywords else _OF_CLASSES)
+        self._check_word_vectors()
         if not of_keywords and self.targets != "normalized":
             raise RecipeError(
                 f"targets is {self.targets!r}, which is for emotion keywords; votes are shares of "
                 "1: with classes: se30k8 set targets: normalized."
+            )
+
+    def _check_word_vectors(self) -> None:
+        """Refuse what word2vec cannot be trained with, and options that would do nothing."""
+        low = {
+            "word_vector_window": 1,
+            "word_vector_negative": 1,
+            "word_vector_copies": 0,
+            "word_vector_min_count": 1,
+        }
+        for name, least in low.items():
+            if (value := getattr(self, name)) is not None and value < least:
+                raise RecipeError(f"{name} is {value}; it must be at least {least}.")
+        if not 0 <= self.word_vector_dropout < 1:
+            raise RecipeError(
+                f"word_vector_dropout is {self.word_vector_dropout}; it must be a share below 1."
+            )
+        if self.word_vector_dropout and not self.word_vector_copies:
+            raise RecipeError(
+                "word_vector_dropout drops keywords of copies only: set word_vector_copies, too."
+            )
+        fields = type(self).__dataclass_fields__
+        names = (*low, "word_vector_dropout")
+        changed = [name for name in names if getattr(self, name) != fields[name].default]
+        if self.word_vectors is not None and changed:
+            raise RecipeError(
+                f"{', '.join(changed)} are for word2vec trained on the data's own keywords, but "
+                f"word_vectors is {self.word_vectors}: leave out one or the other."
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +200,9 @@ def build_text_vocabulary(
     Args:
         lists: Keyword lists of the training split, in normal form.
         emotions: The emotion vocabulary.
-        arguments: ``word_vectors``, ``embedding_dim``, ``min_count``, ``seed``;
-            ``variant`` and ``max_keywords`` for the tokenizer's limit.
+        arguments: ``word_vectors`` or the options of those trained here, ``keyword_lookup``,
+            ``embedding_dim``, ``min_count``, ``seed``; ``variant`` and ``max_keywords`` for the
+            tokenizer's limit.
 
     Returns:
         The tokenizer, and its embedding, float32 (V, embedding_dim).
@@ -220,12 +221,16 @@ def build_text_vocabulary(
             dim=arguments.embedding_dim,
             seed=arguments.seed,
             epochs=arguments.word_vector_epochs,
-            min_count=arguments.min_count,
+            min_count=arguments.word_vector_min_count or arguments.min_count,
+            negative=arguments.word_vector_negative,
+            copies=arguments.word_vector_copies,
+            dropout=arguments.word_vector_dropout,
+            window=arguments.word_vector_window,
         )
     else:
         vectors = load_word_vectors(arguments.word_vectors, dim=arguments.embedding_dim)
     candidates = sorted(frequent | {*emotions, *default_vocabulary()})
-    matrix, coverage = embedding_matrix(vectors, candidates)
+    matrix, coverage = embedding_matrix(vectors, candidates, arguments.keyword_lookup)
     known = (matrix[2:] != 0).any(axis=1)
     names = [name for name, has_vector in zip(candidates, known, strict=True) if has_vector]
     logger.info("%d keywords with a vector, %s", len(names), coverage)
@@ -257,8 +262,12 @@ def _build_model(
     arguments: TextCNNArguments, names: Sequence[str], embedding: np.ndarray
 ) -> TextCNNForSequenceClassification:
     """Make the model with its word vectors in place."""
-    make = TextCNNConfig if arguments.variant == "paper" else TextCNNConfig.published_code
-    config = make(
+    makers: Mapping[str, Callable[..., TextCNNConfig]] = {
+        "paper": TextCNNConfig,
+        "published_code": TextCNNConfig.published_code,
+        "published_code_nlt": TextCNNConfig.published_code_nlt,
+    }
+    config = makers[arguments.variant](
         vocab_size=len(embedding),
         embedding_dim=embedding.shape[1],
         hidden_size=arguments.hidden_size,

@@ -80,7 +80,7 @@ def tiny_textcnn() -> Callable[..., TextCNNForSequenceClassification]:
             "hidden_size": 4,
             "id2label": dict(enumerate(EMOTIONS)),
         }
-        kind = TextCNNConfig if variant == "paper" else TextCNNConfig.published_code
+        kind = TextCNNConfig if variant == "paper" else getattr(TextCNNConfig, variant)
         model = TextCNNForSequenceClassification(kind(**{**values, **changes})).eval()
         for buffer in model.buffers():
             if buffer.is_floating_point():

@@ -75,6 +75,10 @@ def as_read(tensors: dict[str, torch.Tensor]) -> OriginalCheckpoint:
 def test_logits_are_those_of_the_published_forward_pass(middle, size):
     tensors = text_tensors(*size, middle)
     model, vocabulary = build_text_model(as_read(tensors), KEYWORDS, LABELS)
+    assert model.config.hidden_layer is middle
+    assert sum(t.numel() for t in model.state_dict().values()) == sum(
+        t.numel() for t in tensors.values()
+    )
     tokenizer = keyword_tokenizer(vocabulary.names)
     inputs = tokenizer(
         [", ".join(words) for words in LISTS], padding=True, truncation=True, return_tensors="pt"

@@ -8,7 +8,7 @@ from transformers import AutoConfig
 from emotionnet_hf.models import TextCNNConfig, TextCNNForSequenceClassification, TextCNNModel
 
 LISTS = [[2, 3, 4], [5], [6, 2, 7, 1], [1, 1], []]
-VARIANTS = ["paper", "published_code"]
+VARIANTS = ["paper", "published_code", "published_code_nlt"]
 
 
 def padded(lists, length=None):
@@ -33,6 +33,8 @@ def naive_features(model, keywords):
         norm = trunk.norm
         average = (average - norm.running_mean) / torch.sqrt(norm.running_var + norm.eps)
         average = average * norm.weight + norm.bias
+    if not config.hidden_layer:
+        return average
     features = trunk.fc.weight @ average + trunk.fc.bias
     return torch.relu(features) if config.activation == "relu" else features
 
@@ -58,6 +60,37 @@ def test_the_published_code_differs_from_the_paper_where_the_docs_say():
     assert (code.pooling, code.activation, code.batch_norm) == ("padded", "none", True)
     assert (code.dropout, code.max_keywords) == (0.5, 100)
     assert TextCNNConfig.published_code(dropout=0.1).dropout == 0.1
+
+
+def test_the_plain_variant_reads_its_classes_from_the_average(tiny_textcnn):
+    config, plain = TextCNNConfig.published_code(), TextCNNConfig.published_code_nlt()
+    assert config.hidden_layer and not plain.hidden_layer
+    assert {"hidden_layer"} == {k for k, v in plain.to_dict().items() if v != config.to_dict()[k]}
+    names = {name for name, _ in tiny_textcnn("published_code_nlt").named_parameters()}
+    assert not [name for name in names if name.startswith("textcnn.fc")]
+    assert {name for name, _ in tiny_textcnn("published_code").named_parameters()} - names == {
+        *("textcnn.fc.weight", "textcnn.fc.bias")
+    }
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_dropout_comes_as_often_as_in_the_published_code(tiny_textcnn, hidden):
+    model = tiny_textcnn("published_code" if hidden else "published_code_nlt").train()
+    calls = []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.register_forward_hook(lambda *_, name=name: calls.append(name))
+    model(*padded(LISTS))
+    assert calls == ["textcnn.dropout", "dropout"][0 if hidden else 1 :]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_features_of_single_keywords_are_the_convolutions_own(tiny_textcnn, variant):
+    trunk = tiny_textcnn(variant).textcnn
+    ids = torch.tensor([5, 2, 7])
+    found = trunk.keyword_features(ids)
+    assert found.shape == (3, 4)
+    torch.testing.assert_close(found, trunk(ids[:, None]).last_hidden_state[:, 0])
 
 
 def test_the_published_code_has_no_nonlinearity_after_the_average(tiny_textcnn):

@@ -188,6 +188,16 @@ def test_what_is_not_known_has_no_vector(vectors, keyword):
     assert keyword_vector(vectors, keyword) is None
 
 
+def test_as_written_only_what_is_written_so_is_found(vectors):
+    for keyword in ("candy cane", "christmas", "santa claus", "joy tree", "nasa"):
+        assert keyword_vector(vectors, keyword) is not None
+        assert keyword_vector(vectors, keyword, "as_written") is None
+    np.testing.assert_array_equal(keyword_vector(vectors, " JOY ", "as_written"), vectors["joy"])
+    matrix, coverage = embedding_matrix(vectors, ["candy cane", "joy"], "as_written")
+    assert coverage == {"found": 1, "averaged": 0, "unknown": 1}
+    assert not matrix[2].any() and matrix[3].any()
+
+
 def test_the_embedding_matrix_has_a_row_a_keyword_after_two_rows_of_zeros(vectors):
     keywords = ["joy", "unheardof", "joy tree", "santa claus"]
     matrix, coverage = embedding_matrix(vectors, keywords)
@@ -243,6 +253,56 @@ def test_the_window_spans_the_longest_list_from_any_word(monkeypatch):
 def test_rare_keywords_get_no_vector():
     vectors = train_word_vectors([["a", "b"], ["a", "c"]], dim=4, epochs=1)
     assert set(vectors.index_to_key) == {"a"}
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What Word2Vec is told, and the lists that it reads."""
+    seen = {}
+
+    class Recording(word_vectors.Word2Vec):
+        def __init__(self, **kwargs):
+            seen.update(kwargs)
+            super().__init__(**kwargs)
+
+        def train(self, lists, **kwargs):
+            seen["passes"] = [list(lists), list(lists)]
+            seen.update(kwargs)
+            return super().train(lists, **kwargs)
+
+    monkeypatch.setattr(word_vectors, "Word2Vec", Recording)
+    return seen
+
+
+def test_shuffled_copies_are_read_beside_each_list(recorded):
+    lists = [[f"{topic}{i}" for i in range(40)] for topic in "abcd"]
+    train_word_vectors(lists, dim=4, epochs=1, min_count=1, copies=5, dropout=0.25, negative=15)
+    first, again = recorded["passes"]
+    assert first == again  # the same copies in every pass
+    assert recorded["total_examples"] == len(first) == 4 * 6
+    assert recorded["negative"] == 15
+    for place, keywords in enumerate(lists):
+        whole, *copies = first[6 * place : 6 * place + 6]
+        assert whole == keywords
+        for copy in copies:
+            assert {*copy} < {*keywords} and len({*copy}) == len(copy)
+            assert copy != [name for name in keywords if name in copy]
+        kept = sum(map(len, copies)) / (5 * len(keywords))
+        assert 0.62 < kept < 0.88
+        assert len({tuple(copy) for copy in copies}) == 5
+
+
+def test_copies_count_for_the_minimum_count(recorded):
+    vectors = train_word_vectors(
+        [["a", "b"]] * 20 + [["c"]] * 3, 4, epochs=1, min_count=100, copies=5
+    )
+    assert {*vectors.index_to_key} == {"a", "b"}  # 120 times, and 18
+
+
+def test_without_copies_the_lists_are_read_as_they_are(recorded):
+    train_word_vectors([["a", "b"], ["b", "a"]], dim=4, epochs=1, window=50)
+    assert recorded["passes"][0] == [["a", "b"], ["b", "a"]]
+    assert (recorded["window"], recorded["shrink_windows"]) == (50, True)
 
 
 @pytest.mark.parametrize("lists", [[], [[]], [["a"], ["b"]]])

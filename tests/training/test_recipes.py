@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from emotionnet_hf.training import train_emotionnet
+from emotionnet_hf.models import TextCNNForSequenceClassification
+from emotionnet_hf.training import train_emotionnet, train_textcnn
 from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError, TextCNNArguments
 from emotionnet_hf.training.recipes import parse_recipe
 
@@ -258,7 +259,7 @@ ABLATIONS = {
     **{f"table5_subset_{p}": {**NEITHER, "config": f"subset_{p}"} for p in (10, 25, 50, 75)},
 }
 TEXTS = ["paper_textcnn", "published_code_textcnn"]
-TEXTS += ["se30k8_textcnn", "published_code_se30k8_textcnn"]
+TEXTS += ["se30k8_textcnn", "published_code_se30k8_textcnn", "published_code_word2vec_textcnn"]
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -282,8 +283,41 @@ def test_a_text_recipe_is_whole(name):
     assert given.classes == ("se30k8" if "se30k8" in name else "emotion_keywords")
     published = name.startswith("published_code")
     assert given.optimizer == ("adadelta" if published else "adagrad")
-    assert given.variant == ("published_code" if published else "paper")
-    assert (given.epochs, given.batch_size) == ((20, 50) if published else (30, 256))
+    nlt = name == "published_code_se30k8_textcnn"
+    code = "published_code_nlt" if nlt else "published_code"
+    assert given.variant == (code if published else "paper")
+    epochs = (80, [40]) if nlt else (20, [10, 15]) if published else (30, [10, 20])
+    assert (given.epochs, given.lr_drop_epochs) == epochs
+    assert given.batch_size == (50 if published else 256)
+    assert given.keyword_dropout == (0.2 if published else 0)
+    assert given.keyword_lookup == ("as_written" if published else "spellings")
+
+
+def test_the_word2vec_recipe_trains_it_as_the_published_code():
+    words = ["--data", "sample", "--output_dir", "run"]
+    path = str(RECIPES / "published_code_word2vec_textcnn.yaml")
+    given = parse_recipe(TextCNNArguments, [path, *words])
+    assert (given.word_vectors, given.embedding_dim) == (None, 300)
+    assert (given.word_vector_copies, given.word_vector_dropout) == (5, 0.1)
+    assert (given.word_vector_negative, given.word_vector_min_count) == (15, 100)
+    assert (given.word_vector_window, given.word_vector_epochs) == (50, 10)
+    with pytest.raises(RecipeError, match=r"word_vector_copies.*word_vectors is v\.bin"):
+        parse_recipe(TextCNNArguments, [path, *words, "--word_vectors", "v.bin"])
+
+
+@pytest.mark.parametrize("name", ["word2vec_textcnn", "se30k8_textcnn"])
+def test_a_recipe_of_the_published_code_trains(data, se30k8_data, tmp_path, name):
+    small = {
+        **{"data": se30k8_data if "se30k8" in name else data, "output_dir": tmp_path / "run"},
+        **{"epochs": 1, "embedding_dim": 8, "hidden_size": 8, "min_count": 1, "batch_size": 8},
+        **({"word_vector_epochs": 1, "word_vector_min_count": 5} if "word2vec" in name else {}),
+    }
+    words = [word for key, value in small.items() for word in (f"--{key}", str(value))]
+    path = str(RECIPES / f"published_code_{name}.yaml")
+    folder = train_textcnn(parse_recipe(TextCNNArguments, [path, *words]))
+    model = TextCNNForSequenceClassification.from_pretrained(folder)
+    assert model.config.hidden_layer is ("word2vec" in name)
+    assert model.config.vocab_size > 10
 
 
 def test_every_recipe_is_one_of_these_and_shows_its_own_command():

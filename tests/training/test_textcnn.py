@@ -12,8 +12,8 @@ from emotionnet_hf.emotions import SE30K8
 from emotionnet_hf.hub.results import PAPER, read_results
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.metrics import mean_average_precision
-from emotionnet_hf.text import WordVectorError
-from emotionnet_hf.training import RecipeError, TextCNNArguments, train_textcnn
+from emotionnet_hf.text import WordVectorError, train_word_vectors
+from emotionnet_hf.training import RecipeError, TextCNNArguments, textcnn, train_textcnn
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.targets import read_targets
@@ -76,7 +76,7 @@ def test_model_runs_in_the_stock_pipeline(text_model):
     assert {tag["label"] for row in found for tag in row} <= set(classes.values())
 
 
-@pytest.mark.parametrize("variant", ["paper", "published_code"])
+@pytest.mark.parametrize("variant", ["paper", "published_code", "published_code_nlt"])
 def test_word_vectors_stay_as_they_were(make_textcnn, variant):
     arguments = make_textcnn(variant=variant, keyword_dropout=0.2, targets="multi_hot")
     folder = train_textcnn(arguments)
@@ -87,6 +87,41 @@ def test_word_vectors_stay_as_they_were(make_textcnn, variant):
     assert torch.equal(model.get_input_embeddings().weight, torch.from_numpy(embedding))
     assert AutoTokenizer.from_pretrained(folder).get_vocab() == tokenizer.get_vocab()
     assert model.config.pooling == ("masked" if variant == "paper" else "padded")
+    assert model.config.hidden_layer == (variant != "published_code_nlt")
+
+
+def test_word2vec_is_trained_as_the_arguments_say(make_textcnn, monkeypatch):
+    options = {
+        **{"word_vector_window": 50, "word_vector_negative": 15, "word_vector_copies": 5},
+        **{"word_vector_dropout": 0.1, "word_vector_min_count": 7},
+    }
+    seen = {}
+
+    def train(lists, **given):
+        seen.update(given)
+        return train_word_vectors(lists, **given)
+
+    monkeypatch.setattr(textcnn, "train_word_vectors", train)
+    arguments = make_textcnn(**options)
+    lists = list(load_dataset(arguments.data)["train"]["keywords"])
+    build_text_vocabulary(lists, Vocabulary(["joy"]), arguments)
+    wanted = {key.removeprefix("word_vector_"): value for key, value in options.items()}
+    assert wanted | {"dim": 16, "seed": 0, "epochs": 1} == seen
+    build_text_vocabulary(lists, Vocabulary(["joy"]), make_textcnn())
+    assert (seen["copies"], seen["min_count"], seen["window"]) == (0, 2, None)
+
+
+def test_phrases_are_looked_up_as_written_where_asked(make_textcnn, tmp_path):
+    (tmp_path / "v.txt").write_text("3 2\ncandy_cane 1 0\ncandy 0 1\nsea 1 1\n")
+    files = {"word_vectors": str(tmp_path / "v.txt"), "embedding_dim": 2, "min_count": 1}
+    lists, emotions = [["candy cane", "sea", "candy"]], Vocabulary(["joy"])
+    ours, _ = build_text_vocabulary(lists, emotions, make_textcnn(**files))
+    assert {"candy cane", "sea", "candy"} <= {*ours.get_vocab()}
+    theirs, matrix = build_text_vocabulary(
+        lists, emotions, make_textcnn(**files, keyword_lookup="as_written")
+    )
+    assert {*theirs.get_vocab()} - {"[PAD]", "[UNK]"} == {"sea", "candy"}
+    assert matrix.tolist() == [[0, 0], [0, 0], [0, 1], [1, 1]]
 
 
 def test_word_vectors_of_another_size_are_refused(make_textcnn, tmp_path):

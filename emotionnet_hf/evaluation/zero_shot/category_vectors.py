@@ -131,9 +131,8 @@ def in_text_model(
     ids, known, unknown = _encoded(categories, tokenizer, lambda i: True)
     if representation == "keywords":
         flat, category = _flat(ids)
-        # The only keyword of a list is at its first place, however the model pads.
-        vectors = model.textcnn(flat[:, None], torch.ones_like(flat)[:, None]).last_hidden_state
-        return CategoryVectors(vectors[:, 0].float().numpy(), category, known, unknown)
+        vectors = model.textcnn.keyword_features(flat)
+        return CategoryVectors(vectors.float().numpy(), category, known, unknown)
     longest = max(1, *map(len, ids))
     pad = model.config.pad_token_id
     rows = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
