@@ -1,6 +1,7 @@
-"""The ``emotion-tagging`` pipeline where this package is installed: pictures opened strictly.
+"""Our pipelines where this package is installed: ``emotion-tagging`` opens pictures strictly.
 
-The pipeline itself travels with every checkpoint, see ``models/pipeline_emotion_tagging.py``.
+The pipelines themselves travel with every checkpoint, see ``models/pipeline_emotion_tagging.py``
+and ``models/pipeline_keyword_zero_shot.py``.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from transformers import AutoModelForPreTraining
+from transformers import AutoModelForPreTraining, ZeroShotImageClassificationPipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from emotionnet_hf.loading.images import ImageError, open_image, to_rgb
-from emotionnet_hf.models import pipeline_emotion_tagging
+from emotionnet_hf.models import (
+    EmotionNetConfig,
+    pipeline_emotion_tagging,
+    pipeline_keyword_zero_shot,
+)
+from emotionnet_hf.models.modeling_words import UnknownCandidatesError
 from emotionnet_hf.models.pipeline_emotion_tagging import (
     TASK,
     URL_PREFIXES,
-    UnknownCandidatesError,
     download,
     read_source,
 )
@@ -40,6 +45,16 @@ class EmotionTaggingPipeline(pipeline_emotion_tagging.EmotionTaggingPipeline):
     def open_picture(self, image: Any, timeout: float | None) -> Image.Image:
         """Open one image as RGB, see ``load_picture``."""
         return load_picture(image, timeout)
+
+
+class KeywordZeroShotPipeline(pipeline_keyword_zero_shot.KeywordZeroShotPipeline):
+    """The stock task by keywords for an EmotionNet, and for any other model the stock pipeline."""
+
+    def __new__(cls, model: Any = None, **kwargs: Any) -> Any:
+        """Make the stock pipeline, and not one of ours, for a model of another kind."""
+        if model is None or model.config.model_type == EmotionNetConfig.model_type:
+            return super().__new__(cls)
+        return ZeroShotImageClassificationPipeline(model=model, **kwargs)
 
 
 def load_picture(
@@ -79,3 +94,9 @@ PIPELINE_REGISTRY.register_pipeline(
 # By this mark Pipeline.save_pretrained would save the code of this module, which runs only where
 # the package is. The model brings the code that runs everywhere.
 del EmotionTaggingPipeline._registered_impl
+# The task is transformers' own: only its class is replaced, and other models do not notice.
+_ZERO_SHOT = "zero-shot-image-classification"
+PIPELINE_REGISTRY.supported_tasks[_ZERO_SHOT] = {
+    **PIPELINE_REGISTRY.supported_tasks[_ZERO_SHOT],
+    "impl": KeywordZeroShotPipeline,
+}

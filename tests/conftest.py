@@ -42,7 +42,13 @@ _isolate()
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
+def checkpoint(tagging_checkpoint) -> Path:
+    """The same, by the name that other folders of tests have their own of."""
+    return tagging_checkpoint
+
+
+@pytest.fixture(scope="session")
+def tagging_checkpoint(tmp_path_factory) -> Path:
     """A saved folder of a tiny EmotionNet: six word vectors, the keyword "nameless" without one."""
     # Not at the top: importing torch takes longer than most tests.
     import torch

@@ -110,6 +110,14 @@ def test_candidates_are_brought_to_normal_form_and_shown_as_given(tagger):
     assert loud == {**plain, "label": "  JOY"}
 
 
+def test_candidates_are_looked_up_by_other_forms_and_parts(tagger):
+    pairs = {"Joys!": "joy", "calm trees": "calm, tree", "candy-canes": "candy cane"}
+    for text, words in pairs.items():
+        (tag,) = tagger(picture(2), candidates=[text])
+        (known,) = tagger(picture(2), candidates=[words])
+        assert tag["label"] == text and tag["cosine"] == known["cosine"] != 0
+
+
 def test_top_k_cuts_the_list(tagger):
     assert same(tagger(picture(0), top_k=2), tagger(picture(0))[:2])
     assert len(tagger(picture(0), top_k=99)) == len(EMOTIONS)
@@ -157,20 +165,20 @@ def test_generator_gives_tags_one_by_one(tagger):
 
 
 def test_unknown_candidate_gets_cosine_zero_and_a_warning(tagger, caplog):
-    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.pipeline_emotion_tagging"):
+    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.modeling_words"):
         tags = tagger(picture(0), candidates=["joy", "zzz", "fear"])
     assert {tag["label"]: tag["cosine"] for tag in tags}["zzz"] == 0
     assert "no word vector for ['zzz']" in caplog.text
 
 
 def test_warning_comes_once_for_many_pictures(tagger, caplog):
-    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.pipeline_emotion_tagging"):
+    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.modeling_words"):
         tagger([picture(0), picture(1)], candidates=["awe", "nameless"])
     assert len(caplog.records) == 1
 
 
 def test_models_own_keyword_without_a_vector_is_no_reason_to_warn(checkpoint, caplog):
-    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.pipeline_emotion_tagging"):
+    with caplog.at_level(logging.WARNING, logger="emotionnet_hf.models.modeling_words"):
         tags = pipeline("emotion-tagging", model=str(checkpoint))(picture(0))
     assert {tag["label"]: tag["cosine"] for tag in tags}["nameless"] == 0
     assert not caplog.records
@@ -196,7 +204,7 @@ def test_labels_that_are_not_in_normal_form_keep_their_probability(checkpoint):
     assert tagger(picture(0), candidates=["joy"])[0]["probability"] is not None
 
 
-@pytest.mark.parametrize("candidates", ["joy", "joy, fear", [], (), ""])
+@pytest.mark.parametrize("candidates", ["joy", "joy, fear", [], (), "", [1]])
 def test_candidates_have_to_be_a_filled_list(tagger, candidates):
     with pytest.raises(ValueError, match="list of words"):
         tagger(picture(0), candidates=candidates)

@@ -18,7 +18,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--candidates",
         type=words,
-        help="comma-separated words to rank instead of the model's own keywords",
+        help="comma-separated words to rank instead of the model's own keywords; words that it "
+        "does not have are looked up by other forms and by a phrase's parts",
     )
     parser.add_argument("--top-k", type=count, default=5, help="tags an image (default 5)")
     parser.add_argument("--batch-size", type=count, default=16, help="images at a time")

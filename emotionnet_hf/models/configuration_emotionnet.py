@@ -21,9 +21,19 @@ CUSTOM_PIPELINES = {
         "impl": "pipeline_emotion_tagging.EmotionTaggingPipeline",
         "pt": ["AutoModelForPreTraining"],
         "type": "image",
-    }
+    },
+    # The stock task by a class that knows candidates from the words of a template.
+    "zero-shot-image-classification": {
+        "impl": "pipeline_keyword_zero_shot.KeywordZeroShotPipeline",
+        "pt": ["AutoModelForZeroShotImageClassification"],
+        "type": "multimodal",
+    },
 }
-_WHOLE = "EmotionNetForPreTraining"
+# Of which class a checkpoint has to be for a task.
+_TASKS = {
+    "EmotionNetForPreTraining": tuple(CUSTOM_PIPELINES),
+    "EmotionNetForZeroShotImageClassification": ("zero-shot-image-classification",),
+}
 
 
 class EmotionNetConfig(PreTrainedConfig):
@@ -74,14 +84,21 @@ class EmotionNetConfig(PreTrainedConfig):
     def custom_pipelines(self) -> dict[str, Any]:
         """Pipelines whose code lies beside the weights, as ``pipeline(...)`` looks for them.
 
-        Empty where the task is registered, which is where this package was imported: for what it
-        finds here ``pipeline(...)`` demands ``trust_remote_code``. Empty too for models that lack
-        one of the branches.
+        Empty where our class is registered for the task, which is where this package was imported:
+        for what it finds here ``pipeline(...)`` demands ``trust_remote_code``. Without the tasks
+        whose branch a model lacks.
         """
         from transformers.pipelines import PIPELINE_REGISTRY
 
-        known = PIPELINE_REGISTRY.supported_tasks
-        return {task: entry for task, entry in self._pipelines().items() if task not in known}
+        known = {
+            task: _class_name(entry["impl"])
+            for task, entry in PIPELINE_REGISTRY.supported_tasks.items()
+        }
+        return {
+            task: entry
+            for task, entry in self._pipelines().items()
+            if known.get(task) != _class_name(entry["impl"])
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written to ``config.json``: ``custom_pipelines`` whoever writes it."""
@@ -92,4 +109,13 @@ class EmotionNetConfig(PreTrainedConfig):
 
     def _pipelines(self) -> dict[str, Any]:
         """Return the entries of the file, a copy: ``pipeline(...)`` puts classes in."""
-        return copy.deepcopy(CUSTOM_PIPELINES) if _WHOLE in (self.architectures or ()) else {}
+        tasks = {task for name in self.architectures or () for task in _TASKS.get(name, ())}
+        return {
+            task: copy.deepcopy(entry) for task, entry in CUSTOM_PIPELINES.items() if task in tasks
+        }
+
+
+def _class_name(implementation: Any) -> str:
+    """Name of a pipeline's class, which transformers keeps as a class or as a dotted name."""
+    name = getattr(implementation, "__qualname__", implementation)
+    return str(name).rpartition(".")[2]

@@ -24,6 +24,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 from emotionnet_hf.models.backbones import load_backbone, pretrained_name
 from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
 from emotionnet_hf.models.modeling_emotionnet import EmotionNetForPreTraining, EmotionNetModel
+from emotionnet_hf.models.modeling_words import KnownWords
 from emotionnet_hf.models.place import check_place
 
 FEATURES, JOINT = "features", "joint"
@@ -205,14 +206,15 @@ def _emotionnet_encoder(name: str, config: EmotionNetConfig) -> Encoder:
     )
 
 
-def _words(name: str, tower: nn.Module) -> dict[str, Any]:
+def _words(name: str, tower: Any) -> dict[str, Any]:
     """Look keywords up in the tower of an EmotionNet."""
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     tower.eval().requires_grad_(False)
+    known = KnownWords(tokenizer, tower.keyword_embedding.weight)
 
     @torch.inference_mode()
     def text(keywords: Sequence[str]) -> np.ndarray:
-        tokens = tokenizer(list(keywords), padding=True, return_tensors="pt")
+        tokens = tokenizer(known.texts(keywords), padding=True, return_tensors="pt")
         vectors = tower(tokens["input_ids"], tokens["attention_mask"])
         return cast("np.ndarray", vectors.float().numpy())
 

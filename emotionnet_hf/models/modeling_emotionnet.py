@@ -15,11 +15,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers.modeling_outputs import ImageClassifierOutput
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from .configuration_emotionnet import EmotionNetConfig
 from .modeling_strict import StrictPreTrainedModel, as_asked
+from .modeling_words import UnknownCandidatesError
 from .pipeline_emotion_tagging import EmotionTaggingPipeline
+from .pipeline_keyword_zero_shot import KeywordZeroShotPipeline
+
+logger = logging.get_logger(__name__)
 
 # Tensors of the head that only the whole net has, as a pattern.
 _AUXILIARY = r"^auxiliary_projection\."
@@ -229,6 +233,8 @@ class EmotionNetForZeroShotImageClassification(EmotionNetPreTrainedModel):
     """Images against any keyword lists, by cosine in the joint space (section 5.4)."""
 
     _auto_class = "AutoModelForZeroShotImageClassification"
+    # As below: what is named here travels.
+    _pipeline_class = KeywordZeroShotPipeline
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\.", _AUXILIARY]
 
     def __init__(self, config: EmotionNetConfig) -> None:
@@ -253,6 +259,7 @@ class EmotionNetForZeroShotImageClassification(EmotionNetPreTrainedModel):
         pixel_values: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         return_dict: bool | None = None,
+        unknown_is_told: Any = False,
         **kwargs: Any,
     ) -> EmotionNetZeroShotOutput | tuple[torch.Tensor, ...]:
         """Compare each image with each keyword list.
@@ -262,18 +269,39 @@ class EmotionNetForZeroShotImageClassification(EmotionNetPreTrainedModel):
             pixel_values: Float, (B, 3, H, W).
             attention_mask: 1 where ``input_ids`` count, (T, L).
             return_dict: Whether to return a ``ModelOutput`` (default) or a tuple.
+            unknown_is_told: Whether the caller has told of lists without a known keyword.
             **kwargs: Ignored, for pipelines that pass more.
 
         Returns:
-            ``EmotionNetZeroShotOutput``. A list without a known keyword has cosine 0.
+            ``EmotionNetZeroShotOutput``. A list without a known keyword has cosine 0, and is told
+            by a warning.
+
+        Raises:
+            UnknownCandidatesError: No list has a known keyword.
         """
         image = self.get_image_features(pixel_values)
         text = self.get_text_features(input_ids, attention_mask)
+        if not (unknown_is_told or torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            _tell_unknown(text)
         cosines = F.normalize(image, dim=-1) @ F.normalize(text.to(image.dtype), dim=-1).T
         logits = self.config.logit_scale * cosines
         return as_asked(
             EmotionNetZeroShotOutput(logits, logits.T, image, text), return_dict, self.config
         )
+
+
+def _tell_unknown(text: torch.Tensor) -> None:
+    """Tell of keyword lists without a known keyword; only their numbers are left here."""
+    known = (text != 0).any(dim=-1).tolist()
+    unknown = [place for place, is_known in enumerate(known) if not is_known]
+    if len(unknown) == len(known):
+        raise UnknownCandidatesError(
+            f"The model knows no word of the {len(known)} texts. They are comma-separated "
+            "keywords, not sentences, so a template's words do not belong to them: "
+            "pipeline('zero-shot-image-classification', model=FOLDER) takes them off."
+        )
+    if unknown:
+        logger.warning_once(f"no word vector for the texts number {unknown}: they get cosine 0")
 
 
 class EmotionNetForPreTraining(EmotionNetPreTrainedModel):

@@ -22,6 +22,7 @@ from PIL import Image
 from torch.nn import functional as F
 from transformers import Pipeline
 
+from .modeling_words import KnownWords, checked_candidates
 from .pipeline_images import ImageError, open_image, to_rgb
 from .pipeline_urls import sendable_url
 
@@ -35,10 +36,6 @@ MAX_DOWNLOAD = 2**28
 """Bytes of a URL: far above any picture that passes the limit of pixels, far below any memory."""
 
 
-class UnknownCandidatesError(ValueError):
-    """Not one of the candidates has a word vector in the model."""
-
-
 class EmotionTaggingPipeline(Pipeline):
     """Tag images with emotion keywords.
 
@@ -49,7 +46,7 @@ class EmotionTaggingPipeline(Pipeline):
     Without ``candidates`` the model's own emotion keywords are ranked by the probability that the
     classification branch gives them. With ``candidates`` (words, phrases, or comma-separated
     lists of them) those are ranked by cosine in the joint space, as in the paper's zero-shot
-    experiment (section 5.4).
+    experiment (section 5.4); words that the model does not have are looked up by other forms.
 
     Returns, for each image, a list of ``{"label", "score", "probability", "cosine"}``, best
     first: ``score`` is what was ranked by; ``probability`` is None for a candidate that is not
@@ -77,9 +74,7 @@ class EmotionTaggingPipeline(Pipeline):
         preprocess = {} if timeout is None else {"timeout": timeout}
         postprocess: dict[str, Any] = {}
         if candidates is not None:
-            if isinstance(candidates, str) or not candidates:
-                raise ValueError("candidates must be a list of words, such as ['joy', 'fear'].")
-            postprocess["candidates"] = list(candidates)
+            postprocess["candidates"] = checked_candidates(candidates)
         if top_k is not None:
             if top_k < 1:
                 raise ValueError(f"top_k is {top_k}; it must be at least 1.")
@@ -139,23 +134,19 @@ class EmotionTaggingPipeline(Pipeline):
     def _text(self, labels: tuple[str, ...], asked: bool) -> torch.Tensor:
         """Return the candidates in the joint space, float (T, D); computed once for a list.
 
-        Of candidates that were ``asked`` for, unknown ones are worth a word; the model's own
-        keywords are ranked without their vectors.
+        Candidates that were ``asked`` for are looked up by other forms and by their parts, and
+        unknown ones are told, see ``KnownWords``; the model's own keywords are taken as they are.
         """
         cached: tuple[tuple[str, ...], torch.Tensor] | None = getattr(self, "_text_cache", None)
         if cached is not None and cached[0] == labels:
             return cached[1]
-        tokens = self.tokenizer(list(labels), padding=True, return_tensors="pt").to(self.device)
+        tower = self.model.text_tower
+        texts = list(labels)
+        if asked:
+            texts = KnownWords(self.tokenizer, tower.keyword_embedding.weight).candidates(labels)
+        tokens = self.tokenizer(texts, padding=True, return_tensors="pt").to(self.device)
         with torch.inference_mode():
-            embeds = self.model.text_tower(**tokens).float().cpu()
-        unknown = [label for label, row in zip(labels, embeds, strict=True) if not row.any()]
-        if asked and len(unknown) == len(labels):
-            raise UnknownCandidatesError(
-                f"The model knows none of the candidates {unknown[:5]}: it has word vectors for "
-                f"{len(self.tokenizer)} keywords, such as {self.model.config.id2label[0]!r}."
-            )
-        if asked and unknown:
-            logger.warning("no word vector for %s: they get cosine 0", unknown)
+            embeds = tower(**tokens).float().cpu()
         self._text_cache = (labels, embeds)
         return embeds
 

@@ -97,6 +97,27 @@ def pipe(task, folder, *args, **kwargs):
 pipe("image-classification", net, image, top_k=4)
 pipe("image-feature-extraction", net, image, pool=True)
 pipe("zero-shot-image-classification", net, image, candidate_labels=["joy", "candy cane", "zzz"])
+zero_shot = transformers.pipeline("zero-shot-image-classification", model=str(net), **trust)
+facts["zero-shot pipeline"] = [type(zero_shot).__module__.split(".")[0], type(zero_shot).__name__]
+words = ["joys", "Candy-Cane!", "zzz"]
+templates = ["This is a photo of {}.", "{}", "A picture of {}", "how {} it is, joy", "{} art"]
+facts["templates"] = [
+    zero_shot(image, candidate_labels=words, hypothesis_template=template) for template in templates
+]
+facts["batch"] = zero_shot([image, image, image], candidate_labels=words, batch_size=2)
+try:
+    zero_shot(image, candidate_labels=["zzz", "qqq"], hypothesis_template="joy {}")
+except ValueError as error:
+    facts["all unknown"] = str(error)
+# Made by hand, and so of the stock class.
+stock = transformers.ZeroShotImageClassificationPipeline(
+    model=zero_shot.model, tokenizer=tokenizer, image_processor=processor
+)
+facts["stock class"] = [stock(image, candidate_labels=["joy", "candy cane", "zzz"])]
+try:
+    stock(image, candidate_labels=["joy", "candy cane"], hypothesis_template="a drawing of {}")
+except ValueError as error:
+    facts["stock class"] += [str(error)]
 pipe("text-classification", text, ["joy, tree", "Candy  Cane"], top_k=None)
 
 facts["with candidates"] = transformers.pipeline("emotion-tagging", model=str(net), **trust)(
@@ -105,6 +126,12 @@ facts["with candidates"] = transformers.pipeline("emotion-tagging", model=str(ne
 tagger = transformers.pipeline("emotion-tagging", model=str(net), **trust)
 facts["pipeline"] = type(tagger).__module__.split(".")[0]
 tagger.save_pretrained(out / "tagger")
+alone = out / "AutoModelForZeroShotImageClassification"
+for part in (processor, tokenizer):
+    part.save_pretrained(alone)
+facts["from its own folder"] = transformers.pipeline(
+    "zero-shot-image-classification", model=str(alone), **trust
+)(image, candidate_labels=words, hypothesis_template="a drawing of {}")
 for again in ("tagger", "AutoModelForPreTraining"):
     for part in (processor, tokenizer):
         part.save_pretrained(out / again)
@@ -288,16 +315,43 @@ def test_image_feature_extraction_gives_the_feature(seen, expected):
     torch.testing.assert_close(feature, expected["AutoModel"].pooler_output)
 
 
-def test_zero_shot_classification_unwraps_the_default_template(seen, folders):
-    _, facts = seen
-    scores = {tag["label"]: tag["score"] for tag in facts["zero-shot-image-classification"]}
+@pytest.fixture(scope="module")
+def zero_shot_shares(folders) -> list[float]:
+    """Scores of joy, candy cane and something unknown, by the model's own numbers."""
     net = EmotionNetForZeroShotImageClassification.from_pretrained(folders[0])
     pixels = build_image_processor("test_resnet", image_size=64)(picture(), return_tensors="pt")
     with torch.no_grad():
         logits = net(torch.tensor([[2], [4], [1]]), **pixels).logits_per_image[0]
-    assert logits[2] == 0
-    for i, label in enumerate(["joy", "candy cane", "zzz"]):
-        assert scores[label] == pytest.approx(logits.softmax(-1)[i].item(), abs=1e-5)
+    assert logits[2] == 0 and logits.std() > 0.1
+    return logits.softmax(-1).tolist()
+
+
+def shares(tags, words) -> list[float]:
+    assert {tag["label"] for tag in tags} == set(words)
+    assert [tag["score"] for tag in tags] == sorted((t["score"] for t in tags), reverse=True)
+    return [next(tag["score"] for tag in tags if tag["label"] == word) for word in words]
+
+
+def test_zero_shot_classification_runs_by_the_code_it_should(seen, zero_shot_shares):
+    _, facts = seen
+    assert facts["zero-shot pipeline"] == [facts["home"], "KeywordZeroShotPipeline"]
+    words = ["joy", "candy cane", "zzz"]
+    for tags in (facts["zero-shot-image-classification"], facts["stock class"][0]):
+        assert shares(tags, words) == pytest.approx(zero_shot_shares, abs=1e-5)
+
+
+def test_zero_shot_classification_does_not_mind_templates_and_batches(seen, zero_shot_shares):
+    _, facts = seen
+    words = ["joys", "Candy-Cane!", "zzz"]
+    assert (len(facts["templates"]), len(facts["batch"])) == (5, 3)
+    for tags in (*facts["templates"], *facts["batch"], facts["from its own folder"]):
+        assert shares(tags, words) == pytest.approx(zero_shot_shares, abs=1e-5)
+
+
+def test_zero_shot_classification_refuses_what_it_does_not_know(seen):
+    _, facts = seen
+    assert "knows none of the candidates ['zzz', 'qqq']" in facts["all unknown"]
+    assert "no word of the 2 texts" in facts["stock class"][1]
 
 
 def tags_of(outputs, net: Path, words=("joy", "fear", "awe", "calm")) -> dict[str, list[float]]:

@@ -4,7 +4,11 @@ import pytest
 import timm
 import torch
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModelForPreTraining
+from transformers import (
+    AutoConfig,
+    AutoModelForPreTraining,
+    ZeroShotImageClassificationPipeline,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from emotionnet_hf.models import (
@@ -15,6 +19,7 @@ from emotionnet_hf.models import (
     EmotionNetForZeroShotImageClassification,
     EmotionNetModel,
 )
+from emotionnet_hf.models.modeling_words import UnknownCandidatesError
 
 TINY = timm.list_models("test_*")
 # One of each kind of feature map: convolution, tokens, channels last, and both in one.
@@ -200,13 +205,29 @@ def test_zero_shot_logits_are_scaled_cosines(tiny_config, pictures):
     assert torch.equal(output.logits_per_text, output.logits_per_image.T)
 
 
-def test_an_unknown_candidate_has_cosine_zero(tiny_net, pictures, tmp_path):
+def test_an_unknown_candidate_has_cosine_zero_and_is_told(tiny_net, pictures, tmp_path, caplog):
     tiny_net().save_pretrained(tmp_path)
     model = EmotionNetForZeroShotImageClassification.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         logits = model(torch.tensor([[1], [2]]), pictures()).logits_per_image
+        model(torch.tensor([[1], [2]]), pictures())
     assert logits[:, 0].tolist() == [0, 0]
     assert logits[:, 1].abs().min() > 0
+    told = [r for r in caplog.records if "no word vector for the texts number [0]" in r.message]
+    assert len(told) == 1
+
+
+def test_texts_without_any_known_keyword_are_an_error(tiny_net, pictures, tmp_path):
+    tiny_net().save_pretrained(tmp_path)
+    model = EmotionNetForZeroShotImageClassification.from_pretrained(tmp_path).eval()
+    texts = torch.tensor([[1], [0]])
+    with torch.no_grad(), pytest.raises(UnknownCandidatesError, match=r"no word of the 2 texts"):
+        model(texts, pictures())
+    with torch.no_grad():
+        told = model(texts, pictures(), unknown_is_told=True).logits_per_image
+    assert not told.any()
+    exported = torch.export.export(model, (torch.tensor([[2], [1]]), pictures()))
+    assert not exported.module()(texts, pictures()).logits_per_image.any()
 
 
 # --- training
@@ -309,8 +330,10 @@ def test_weights_are_saved_as_safetensors_only(tiny_net, tmp_path):
         "configuration_emotionnet.py",
         "modeling_emotionnet.py",
         "modeling_strict.py",
+        "modeling_words.py",
         "pipeline_emotion_tagging.py",
         "pipeline_images.py",
+        "pipeline_keyword_zero_shot.py",
         "pipeline_urls.py",
     }
 
@@ -337,25 +360,33 @@ def test_a_net_loads_in_half_precision(tiny_net, tmp_path):
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_only_a_whole_net_announces_the_tagging_pipeline(tiny_config, tmp_path, kind):
+def test_a_net_announces_the_pipelines_of_its_branches(tiny_config, tmp_path, kind):
     kind(tiny_config()).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    whole = kind is EmotionNetForPreTraining
-    assert ("custom_pipelines" in config) == whole
+    zero_shot = kind in (EmotionNetForPreTraining, EmotionNetForZeroShotImageClassification)
+    tasks = {"emotion-tagging"} if kind is EmotionNetForPreTraining else set()
+    tasks |= {"zero-shot-image-classification"} if zero_shot else set()
+    assert set(config.get("custom_pipelines", {})) == tasks
     # Where the task is registered, the file's entry would only ask for trust.
     loaded = EmotionNetConfig.from_pretrained(tmp_path)
     assert loaded.custom_pipelines == {}
     assert EmotionNetConfig(**loaded.to_dict()).to_dict() == loaded.to_dict()
 
 
-def test_tagging_pipeline_is_found_in_the_configuration_where_it_is_not_registered(
-    tiny_net, monkeypatch
+STOCK = "transformers.pipelines.zero_shot_image_classification.ZeroShotImageClassificationPipeline"
+
+
+@pytest.mark.parametrize("stock", [STOCK, ZeroShotImageClassificationPipeline])
+def test_pipelines_are_found_in_the_configuration_where_they_are_not_registered(
+    tiny_net, monkeypatch, stock
 ):
     config = tiny_net().config
     config.architectures = ["EmotionNetForPreTraining"]
-    monkeypatch.setattr(PIPELINE_REGISTRY, "supported_tasks", {})
-    (entry,) = config.custom_pipelines.values()
-    entry["pt"] = (AutoModelForPreTraining,)  # as pipeline() does
+    tasks = {"zero-shot-image-classification": {"impl": stock}}
+    monkeypatch.setattr(PIPELINE_REGISTRY, "supported_tasks", tasks)
+    pipelines = config.custom_pipelines
+    assert set(pipelines) == {"emotion-tagging", "zero-shot-image-classification"}
+    pipelines["emotion-tagging"]["pt"] = (AutoModelForPreTraining,)  # as pipeline() does
     json.dumps(config.to_dict()["custom_pipelines"])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from emotionnet_hf.evaluation.features import unit_rows
 from emotionnet_hf.evaluation.zero_shot.category_keywords import CategoryError
 from emotionnet_hf.models import EmotionNetForPreTraining, TextCNNForSequenceClassification
+from emotionnet_hf.models.modeling_words import KnownWords
 
 Pooling = Literal["mean", "max", "centroid"]
 """From a category's keywords to its score: the mean of their cosines (the published code), the
@@ -36,12 +37,15 @@ class CategoryVectors:
         category: Which category each vector is of, int64, (T,).
         known: Keywords of each category that the text side knows.
         unknown: Those that it does not know, and that count for nothing.
+        other_forms: Of the known ones those that it knows only by others, such as ``dogs`` by
+            ``dog`` (see ``KnownWords``), with these.
     """
 
     vectors: np.ndarray
     category: np.ndarray
     known: dict[str, list[str]]
     unknown: dict[str, list[str]]
+    other_forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def scores(self, images: np.ndarray, pooling: Pooling = "mean") -> np.ndarray:
         """Score images for every category by cosine.
@@ -100,13 +104,13 @@ def in_word_vectors(
         tokenizer: The model's.
 
     Returns:
-        One vector a known keyword, (T, projection_dim).
+        One vector a known keyword, or one for each part of a phrase that is known only by its
+        parts, (T, projection_dim).
     """
     table = model.text_tower.keyword_embedding.weight.detach().float().cpu()
-    has_vector = (table != 0).any(dim=1)
-    ids, known, unknown = _encoded(categories, tokenizer, lambda i: bool(has_vector[i]))
+    ids, found = _encoded(categories, tokenizer, KnownWords(tokenizer, table))
     flat, category = _flat(ids)
-    return CategoryVectors(table[flat].numpy(), category, known, unknown)
+    return CategoryVectors(table[flat].numpy(), category, **found)
 
 
 @torch.inference_mode()
@@ -128,18 +132,18 @@ def in_text_model(
         One vector a category, or a known keyword (``keywords``).
     """
     model.eval()
-    ids, known, unknown = _encoded(categories, tokenizer, lambda i: True)
+    ids, found = _encoded(categories, tokenizer, KnownWords(tokenizer))
     if representation == "keywords":
         flat, category = _flat(ids)
         vectors = model.textcnn.keyword_features(flat)
-        return CategoryVectors(vectors.float().numpy(), category, known, unknown)
+        return CategoryVectors(vectors.float().numpy(), category, **found)
     longest = max(1, *map(len, ids))
     pad = model.config.pad_token_id
     rows = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
     output = model(rows, mask, return_dict=True)
     vectors = output.logits if representation == "logits" else output.pooler_output
-    return CategoryVectors(vectors.float().numpy(), np.arange(len(ids)), known, unknown)
+    return CategoryVectors(vectors.float().numpy(), np.arange(len(ids)), **found)
 
 
 def _flat(ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, np.ndarray]:
@@ -149,17 +153,18 @@ def _flat(ids: Sequence[Sequence[int]]) -> tuple[torch.Tensor, np.ndarray]:
 
 
 def _encoded(
-    categories: Mapping[str, Sequence[str]],
-    tokenizer: Any,
-    usable: Callable[[int], bool],
-) -> tuple[list[list[int]], dict[str, list[str]], dict[str, list[str]]]:
-    """Look keywords up: ids of the known ones by category, and which are known and which not."""
-    ids, known, unknown = [], {}, {}
+    categories: Mapping[str, Sequence[str]], tokenizer: Any, words: KnownWords
+) -> tuple[list[list[int]], dict[str, Any]]:
+    """Look keywords up: ids of the known ones by category, and what was found by name."""
+    ids: list[list[int]] = []
+    known, unknown = {}, {}
+    other_forms: dict[str, tuple[str, ...]] = {}
     for name, keywords in categories.items():
-        # Each on its own: in a list one could not tell which of them is cut or unknown.
-        found = [row[0] for row in tokenizer(list(keywords))["input_ids"]]
-        good = [i != tokenizer.unk_token_id and usable(i) for i in found]
-        known[name] = [word for word, is_good in zip(keywords, good, strict=True) if is_good]
-        unknown[name] = [word for word, is_good in zip(keywords, good, strict=True) if not is_good]
-        ids.append([i for i, is_good in zip(found, good, strict=True) if is_good])
-    return ids, known, unknown
+        # Each on its own: in a list one could not tell which of them is unknown.
+        found = {keyword: words.look_up(keyword) for keyword in keywords}
+        known[name] = [keyword for keyword, it in found.items() if it.keywords]
+        unknown[name] = [keyword for keyword, it in found.items() if not it.keywords]
+        other_forms |= {k: it.keywords for k, it in found.items() if not it.as_written}
+        standing = dict.fromkeys(word for it in found.values() for word in it.keywords)
+        ids.append(tokenizer.convert_tokens_to_ids(list(standing)))
+    return ids, {"known": known, "unknown": unknown, "other_forms": other_forms}

@@ -95,6 +95,7 @@ def evaluate_zero_shot(
             *chosen.sentences(),
             _image_sentence(embedding, chosen),
             origin(benchmark.classes, categories),
+            *_other_forms_sentence(vectors),
             *_uncovered_sentence(vectors),
             *_dropped_sentence(benchmark),
             *_absent_sentence(benchmark, chosen.split),
@@ -158,6 +159,18 @@ def _image_embedding(config: Any, arguments: ZeroShotArguments, size: int) -> st
             "word_vectors."
         )
     return fitting[0]
+
+
+def _other_forms_sentence(vectors: CategoryVectors) -> list[str]:
+    if not vectors.other_forms:
+        return []
+    forms = [f"{word} by {' and '.join(by)}" for word, by in vectors.other_forms.items()]
+    more = f" and {len(forms) - 20} more" if len(forms) > 20 else ""
+    return [
+        f"{len(forms)} keywords that the model does not have as written are looked up by other "
+        f"forms or by their parts (the published code leaves them out): {', '.join(forms[:20])}"
+        f"{more}."
+    ]
 
 
 def _uncovered_sentence(vectors: CategoryVectors) -> list[str]:

@@ -69,6 +69,15 @@ def test_words_search_in_the_joint_space(searcher, checkpoint):
     assert [hit.row for hit in found.hits] == expected[0].tolist()
 
 
+def test_words_are_looked_up_by_other_forms_and_parts(searcher, caplog):
+    found = searcher.search("Joys, calm zebra, zzz", 5)
+    assert (found.keywords, found.unknown) == (["Joys", "calm zebra"], ["zzz"])
+    expected = searcher.search("joy, calm", 5)
+    assert [hit.row for hit in found.hits] == [hit.row for hit in expected.hits]
+    assert [hit.score for hit in found.hits] == pytest.approx([h.score for h in expected.hits])
+    assert "'calm zebra' is compared by ['calm']; no word vector for ['zebra']" in caplog.text
+
+
 @pytest.mark.parametrize("query", ["zzz", "zzz, yyy", "nowhere.png", " , "])
 def test_query_that_stands_for_nothing_is_named(searcher, query):
     with pytest.raises(QueryError, match="no image file and no id"):

@@ -97,6 +97,18 @@ def test_a_keyword_without_a_vector_is_unknown(checkpoint):
     in_word_vectors({"a": ["joy"]}, net, tokenizer).check_covered({"a": ["joy"]}, "m")
 
 
+def test_other_forms_of_a_keyword_stand_for_it_once_and_are_told(net):
+    found = in_word_vectors({"Joy": ["joys", "joyful", "joy", "calm tree"], "b": ["zzz"]}, *net)
+    table = net[0].text_tower.keyword_embedding.weight.numpy(force=True)
+    rows = [IDS[word] for word in ("joy", "calm", "tree")]
+    np.testing.assert_array_equal(found.vectors, table[rows])
+    assert found.category.tolist() == [0, 0, 0]
+    assert found.known == {"Joy": ["joys", "joyful", "joy", "calm tree"], "b": []}
+    assert found.unknown == {"Joy": [], "b": ["zzz"]}
+    forms = {"joys": ("joy",), "joyful": ("joy",), "calm tree": ("calm", "tree")}
+    assert found.other_forms == forms
+
+
 @pytest.mark.parametrize("pooling", ["mean", "max", "centroid"])
 def test_a_category_without_a_known_keyword_is_scored_lowest(net, pooling):
     images = np.random.default_rng(2).normal(size=(4, 6))

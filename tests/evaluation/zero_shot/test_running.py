@@ -55,6 +55,25 @@ def test_default_classes_are_scored_as_the_stock_zero_shot_pipeline_does(folder,
     assert report.settings["image_embedding"] == "image_embeds"
 
 
+def test_keywords_that_are_found_by_other_forms_are_told(folder, toy, rows):
+    given = {"joy": ["joys"], "fear": ["fear"], "awe": ["trees of awe", "zzz"]}
+    as_known = {"joy": ["joy"], "fear": ["fear"], "awe": ["tree", "awe"]}
+    names = dict(zip(toy.classes, given, strict=True))
+    found, expected = (
+        evaluate_zero_shot(
+            toy.benchmark(rows),
+            folder,
+            categories={name: words[short] for name, short in names.items()},
+            **FAST,
+        )
+        for words in (given, as_known)
+    )
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+    (note,) = [note for note in found.notes if "other forms" in note]
+    assert note.startswith("2 keywords") and "joys by joy, trees of awe by tree and awe." in note
+    assert not any("other forms" in note for note in expected.notes)
+
+
 def test_a_word_vector_model_that_knows_the_answer_is_always_right(toy, rows, folder, tmp_path):
     """Word vectors set to what the images have: every image is nearest to its own class."""
     whole = shutil.copytree(folder, tmp_path / "model")
