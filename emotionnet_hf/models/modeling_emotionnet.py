@@ -18,7 +18,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.utils import ModelOutput, logging
 
 from .configuration_emotionnet import EmotionNetConfig
-from .modeling_strict import StrictPreTrainedModel, as_asked
+from .modeling_strict import StrictPreTrainedModel, as_asked, start_anew
 from .modeling_words import UnknownCandidatesError
 from .pipeline_emotion_tagging import EmotionTaggingPipeline
 from .pipeline_keyword_zero_shot import KeywordZeroShotPipeline
@@ -100,7 +100,8 @@ class KeywordTower(nn.Module):
     def __init__(self, config: EmotionNetConfig) -> None:
         super().__init__()
         self.keyword_embedding = nn.Embedding(config.vocab_size, config.projection_dim)
-        self.keyword_embedding.requires_grad_(False)
+        # Filled by a checkpoint, which may not lack it, or by whoever builds a model.
+        self.keyword_embedding._is_hf_initialized = True  # type: ignore[assignment]
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
@@ -131,19 +132,18 @@ class EmotionNetPreTrainedModel(StrictPreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     supports_gradient_checkpointing = True
+    _never_anew = ("text_tower.",)
     _supports_sdpa = True
     # Lets device_map put a trunk on one device: timm blocks cannot be split by name in general.
     _no_split_modules: ClassVar[list[str]] = ["EmotionNetModel"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Initialise our heads as torch does; leave timm's layers as timm initialised them."""
+        """Initialise our heads as torch does, and what a subclass adds as transformers does."""
         if isinstance(module, EmotionNetHead):
-            if not getattr(module.weight, "_is_hf_initialized", False):
-                module.reset_parameters()
-        # from_pretrained builds on the meta device, where buffers that are not saved are lost.
-        elif callable(restore := getattr(module, "init_non_persistent_buffers", None)):
-            restore()
+            start_anew(module)
+        else:
+            super()._init_weights(module)
 
     def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
         """Pass ``gradient_checkpointing_enable`` on to the trunk."""
@@ -168,6 +168,15 @@ class EmotionNetModel(EmotionNetPreTrainedModel):
         )
         self.visual_projection = EmotionNetHead(self.hidden_size, config.projection_dim, bias=True)
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise W as torch does; leave timm's layers as timm initialised them."""
+        if isinstance(module, EmotionNetHead):
+            start_anew(module)
+        # from_pretrained builds on the meta device, where buffers that are not saved are lost.
+        elif callable(restore := getattr(module, "init_non_persistent_buffers", None)):
+            restore()
 
     @property
     def hidden_size(self) -> int:
@@ -194,7 +203,11 @@ class EmotionNetModel(EmotionNetPreTrainedModel):
 
 
 class EmotionNetForImageClassification(EmotionNetPreTrainedModel):
-    """EmotionNet as a classifier over its emotion keywords, or over the labels of a new task."""
+    """EmotionNet as a classifier over its emotion keywords, or over the labels of a new task.
+
+    The projection W into the joint space is kept but not trained: the logits do not depend on it,
+    and plain ``DistributedDataParallel`` waits for the gradient of whatever could have one.
+    """
 
     _auto_class = "AutoModelForImageClassification"
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^text_tower\.", _AUXILIARY]
@@ -204,6 +217,10 @@ class EmotionNetForImageClassification(EmotionNetPreTrainedModel):
         self.emotionnet = EmotionNetModel(config)
         self.classifier = EmotionNetHead(self.emotionnet.hidden_size, config.num_labels)
         self.post_init()
+
+    def _fixed(self) -> tuple[nn.Module, ...]:
+        """Return the projection W."""
+        return (self.emotionnet.visual_projection,)
 
     def forward(
         self,
@@ -216,8 +233,8 @@ class EmotionNetForImageClassification(EmotionNetPreTrainedModel):
 
         Args:
             pixel_values: Float, (B, 3, H, W).
-            labels: Class ids, int64, (B,), or distributions, float, (B, num_labels); with them
-                the output has the cross entropy as ``loss``.
+            labels: What ``config.problem_type`` wants, see ``label_loss``; with them the output
+                has a ``loss``.
             return_dict: Whether to return a ``ModelOutput`` (default) or a tuple.
             **kwargs: Ignored, for pipelines that pass more.
 
@@ -225,7 +242,7 @@ class EmotionNetForImageClassification(EmotionNetPreTrainedModel):
             ``ImageClassifierOutput``: ``logits`` float (B, num_labels), ``loss`` where asked.
         """
         logits = self.classifier(self.emotionnet(pixel_values, return_dict=True).pooler_output)
-        loss = None if labels is None else F.cross_entropy(logits, labels)
+        loss = self.label_loss(labels, logits)
         return as_asked(ImageClassifierOutput(loss=loss, logits=logits), return_dict, self.config)
 
 
@@ -242,6 +259,10 @@ class EmotionNetForZeroShotImageClassification(EmotionNetPreTrainedModel):
         self.emotionnet = EmotionNetModel(config)
         self.text_tower = KeywordTower(config)
         self.post_init()
+
+    def _fixed(self) -> tuple[nn.Module, ...]:
+        """Return the word vectors."""
+        return (self.text_tower,)
 
     def get_image_features(self, pixel_values: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         """Return W f_v(x), float, (B, projection_dim), for ``pixel_values`` (B, 3, H, W)."""
@@ -321,6 +342,10 @@ class EmotionNetForPreTraining(EmotionNetPreTrainedModel):
                 self.emotionnet.hidden_size, config.auxiliary_dim
             )
         self.post_init()
+
+    def _fixed(self) -> tuple[nn.Module, ...]:
+        """Return the word vectors."""
+        return (self.text_tower,)
 
     def forward(
         self,

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from transformers.utils import ModelOutput
 
 from .configuration_textcnn import TextCNNConfig
-from .modeling_strict import StrictPreTrainedModel, as_asked
+from .modeling_strict import StrictPreTrainedModel, as_asked, start_anew
 
 
 @dataclass
@@ -36,7 +36,7 @@ class TextCNNClassifierOutput(ModelOutput):
     """What the classifier gives.
 
     Attributes:
-        loss: Cross entropy with ``labels``, a scalar, where labels were given.
+        loss: See ``StrictPreTrainedModel.label_loss``, a scalar, where labels were given.
         logits: Float, (B, num_labels); the paper's y-hat is their softmax.
         pooler_output: The representation of the list, float, (B, hidden).
     """
@@ -58,10 +58,14 @@ class TextCNNPreTrainedModel(StrictPreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise as torch does; the embedding is meant to be filled with word vectors."""
-        if isinstance(module, (nn.Linear, nn.Conv1d, nn.BatchNorm1d, nn.Embedding)) and not getattr(
-            module.weight, "_is_hf_initialized", False
-        ):
-            module.reset_parameters()
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.BatchNorm1d, nn.Embedding)):
+            start_anew(module)
+        else:
+            super()._init_weights(module)
+
+    def _fixed(self) -> tuple[nn.Module, ...]:
+        """Return the word vectors."""
+        return (self.get_input_embeddings(),)
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the word vectors."""
@@ -81,7 +85,6 @@ class TextCNNModel(TextCNNPreTrainedModel):
     def __init__(self, config: TextCNNConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
-        self.embedding.requires_grad_(False)
         self.conv = nn.Conv1d(config.embedding_dim, config.hidden_size, kernel_size=1)
         self.norm = nn.BatchNorm1d(config.hidden_size) if config.batch_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
@@ -184,8 +187,8 @@ class TextCNNForSequenceClassification(TextCNNPreTrainedModel):
         Args:
             input_ids: Keyword ids, int64, (B, L).
             attention_mask: 1 where ``input_ids`` count, (B, L).
-            labels: Class ids, int64, (B,), or distributions, float, (B, num_labels); with them
-                the output has the cross entropy on the softmax as ``loss``.
+            labels: What ``config.problem_type`` wants, see ``label_loss``; with them the output
+                has a ``loss``.
             return_dict: Whether to return a ``ModelOutput`` (default) or a tuple.
             **kwargs: Ignored, for pipelines that pass more.
 
@@ -194,5 +197,5 @@ class TextCNNForSequenceClassification(TextCNNPreTrainedModel):
         """
         features = self.textcnn(input_ids, attention_mask, return_dict=True).pooler_output
         logits = self.classifier(self.dropout(features))
-        loss = None if labels is None else F.cross_entropy(logits, labels)
+        loss = self.label_loss(labels, logits)
         return as_asked(TextCNNClassifierOutput(loss, logits, features), return_dict, self.config)

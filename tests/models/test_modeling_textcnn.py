@@ -2,7 +2,6 @@ import json
 
 import pytest
 import torch
-from torch.nn import functional as F
 from transformers import AutoConfig
 
 from emotionnet_hf.models import TextCNNConfig, TextCNNForSequenceClassification, TextCNNModel
@@ -169,19 +168,6 @@ def test_the_hidden_state_has_a_vector_a_keyword(tiny_textcnn):
     hidden = tiny_textcnn().textcnn(*padded(LISTS)).last_hidden_state
     assert hidden.shape == (5, 4, 4)
     assert (hidden >= 0).all()
-
-
-def test_labels_give_the_cross_entropy(tiny_textcnn):
-    model = tiny_textcnn()
-    ids, mask = padded(LISTS[:2])
-    labels = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0, 1]])
-    output = model(ids, mask, labels=labels)
-    expected = -(labels * output.logits.log_softmax(-1)).sum(-1).mean()
-    torch.testing.assert_close(output.loss, expected)
-    classes = torch.tensor([1, 3])
-    torch.testing.assert_close(
-        model(ids, mask, labels=classes).loss, F.cross_entropy(output.logits, classes)
-    )
 
 
 def test_word_vectors_are_not_trained(tiny_textcnn):
