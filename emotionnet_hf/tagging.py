@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,12 @@ from PIL import Image
 from tqdm import tqdm
 from transformers import pipeline
 
-from emotionnet_hf.data.image_files import find_images
+from emotionnet_hf.data.image_files import find_images, told_passed_over
 from emotionnet_hf.evaluation.features import in_batches
 from emotionnet_hf.models.place import check_place
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
+
+logger = logging.getLogger(__name__)
 
 _TIMEOUT = 30.0  # seconds that a server may stay silent
 
@@ -84,8 +87,13 @@ def tag_images(
 
 
 def _find(word: str) -> list[str]:
-    """Return the images that a word of the command line stands for."""
-    return [word] if word.startswith(URL_PREFIXES) else find_images(word)
+    """Return the images that a word of the command line stands for; tell what is passed over."""
+    if word.startswith(URL_PREFIXES):
+        return [word]
+    found = find_images(word)
+    if found.passed_over:
+        logger.warning("%s: passed over %s", word, told_passed_over(found.passed_over))
+    return found.paths
 
 
 def _open(path: str) -> Image.Image | str:

@@ -76,8 +76,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "urls",
         type=Path,
-        help="text, .csv, .tsv, .jsonl or .parquet with a column url (and file_name), or a "
-        "StockEmotion release's .pkl",
+        help="text, or .csv, .tsv, .jsonl, .json or .parquet with a column url (and file_name), "
+        "packed or not; a StockEmotion release's .pkl; or a folder of these",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder to fill")
     parser.add_argument("--shorter-side", type=count, help="shrink to this shorter side, as 256")

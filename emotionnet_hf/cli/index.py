@@ -59,5 +59,8 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{name} ({space['factory']}, recall@10 {space['recall_at_10']:.3f})"
         for name, space in facts["spaces"].items()
     )
-    show(facts, f"{facts['rows']:,} images indexed in {arguments.out}: {spaces}", arguments)
+    lines = [f"{facts['rows']:,} images indexed in {arguments.out}: {spaces}"]
+    lines += [f"{reason}: {count:,}" for reason, count in facts["notes"].items()]
+    lines += [f"in quarantine, {reason}: {n:,}" for reason, n in facts["quarantined"].items()]
+    show(facts, "\n".join(lines), arguments)
     return 0

@@ -31,7 +31,7 @@ from emotionnet_hf.data.dropped import DUPLICATES_SCHEMA, DuplicatesError, is_du
 from emotionnet_hf.data.picture_hashes import PictureHasher, stored_hashes
 from emotionnet_hf.data.pictures import open_pictures
 from emotionnet_hf.data.plan import reason_kind, told
-from emotionnet_hf.data.sources import METADATA_FILES
+from emotionnet_hf.data.sources import has_metadata
 from emotionnet_hf.dedup import (
     DEFAULT_RADIUS,
     Linkage,
@@ -188,8 +188,7 @@ def _check_output(out: Path, overwrite: bool) -> None:
 
 
 def _is_built(folder: Path) -> bool:
-    has_metadata = any((folder / name).is_file() for name in METADATA_FILES)
-    return not has_metadata and any((folder / "data").glob("*.parquet"))
+    return not has_metadata(folder) and any((folder / "data").glob("*.parquet"))
 
 
 def _grouped(

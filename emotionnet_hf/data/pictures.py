@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from emotionnet_hf.data.built_folder import BuiltFolder, RowPlace, open_built
 from emotionnet_hf.data.release_sources import open_source
-from emotionnet_hf.data.sources import METADATA_FILES, Record, Source
+from emotionnet_hf.data.sources import Record, Source, has_metadata
 from emotionnet_hf.loading.images import ImageError, read_bytes
 
 
@@ -67,8 +67,7 @@ def open_pictures(folder: str | Path) -> Pictures:
         BuiltFolderError: The data set is not whole.
     """
     folder = Path(folder)
-    has_metadata = any((folder / name).is_file() for name in METADATA_FILES)
-    if not has_metadata and any((folder / "data").glob("*.parquet")):
+    if not has_metadata(folder) and any((folder / "data").glob("*.parquet")):
         return _BuiltPictures(open_built(folder))
     return _SourcePictures(open_source(folder))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +10,15 @@ from typing import Any
 from datasets import Features
 
 from emotionnet_hf.data.sources import (
-    METADATA_FILES,
+    METADATA,
     Record,
     Source,
     SourceNotFoundError,
+    has_metadata,
     read_source,
+    unnamed_files,
 )
+from emotionnet_hf.data.tables import TABLE_ENDINGS
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.loading.release import (
     IMAGES,
@@ -38,9 +40,6 @@ from emotionnet_hf.loading.se30k8_rows import (
 )
 from emotionnet_hf.loading.stockemotion_rows import StockEmotionRelease, annotation_lists
 
-# What else lies there, such as the journal of a fetch, is no picture.
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jp2", ".avif")
-
 
 def open_source(folder: str | Path, *, seed: int = 0, workers: int | None = WORKERS) -> Source:
     """Open what a data set is to be built from, whatever it is.
@@ -61,12 +60,12 @@ def open_source(folder: str | Path, *, seed: int = 0, workers: int | None = WORK
         CorruptPickleError: A pickle is cut off or damaged.
     """
     folder = Path(folder)
-    if not folder.is_dir() or any((folder / name).is_file() for name in METADATA_FILES):
+    if not folder.is_dir() or has_metadata(folder):
         return read_source(folder)
     if not find_pickles(folder):
         raise SourceNotFoundError(
-            f"{folder} has none of {', '.join(METADATA_FILES)} and no pickle of a release; write a "
-            "metadata file with the columns file_name and keywords"
+            f"{folder} has no {METADATA}{f', {METADATA}'.join(TABLE_ENDINGS)}, and no pickle of a "
+            "release; write a metadata file with the columns file_name and keywords"
         )
     if annotation_lists(folder):
         return StockEmotionSource(folder)
@@ -232,9 +231,16 @@ def unannotated(folder: Path, annotated: set[int]) -> Iterator[Rejected]:
     Yields:
         Each such file, in the order of the paths.
     """
-    for place, folders, files in os.walk(folder / IMAGES):
-        folders.sort()
-        for name in sorted(files):
-            if name.lower().endswith(_ENDINGS) and not annotated.issuperset(_ids(name) or [-1]):
-                path = (Path(place) / name).relative_to(folder).as_posix()
-                yield Rejected(-1, path, "image without annotation")
+    if (folder / IMAGES).is_dir():
+        yield from unnamed_files(folder, _About(annotated), "image without annotation", IMAGES)
+
+
+class _About:
+    """Paths of pictures that annotations are about, by the stock ids in their names."""
+
+    def __init__(self, annotated: set[int]) -> None:
+        self._annotated = annotated
+
+    def __contains__(self, path: object) -> bool:
+        ids = _ids(str(path).rpartition("/")[2])
+        return bool(ids) and self._annotated.issuperset(ids)

@@ -289,6 +289,9 @@ def test_no_image_with_a_hash(tmp_path):
     with pytest.raises(DuplicatesError, match=r"no image .* has a hash: zero bytes \(1\)"):
         find(tmp_path, tmp_path / "d.parquet")
     (tmp_path / "metadata.csv").write_text("file_name,keywords\n")
+    with pytest.raises(DuplicatesError, match="has a hash: picture without a row in the metadata"):
+        find(tmp_path, tmp_path / "d.parquet")
+    (tmp_path / "a.jpg").unlink()
     with pytest.raises(DuplicatesError, match="has a hash: it has no rows"):
         find(tmp_path, tmp_path / "d.parquet")
 

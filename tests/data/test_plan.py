@@ -66,8 +66,11 @@ def test_every_row_is_in_one_shard_or_in_quarantine(source, tmp_path):
     shards = list(plan.shards())
     rows = [row for shard in shards for row in plan.rows_of(shard)]
     refused = list(plan.quarantine())
-    assert sorted([row["row"] for row in rows] + [item.row for item in refused]) == list(range(100))
+    assert sorted([row["row"] for row in rows] + [item.row for item in refused]) == list(
+        range(-1, 100)
+    )
     assert {item.row: reason_kind(item.reason) for item in refused} == {
+        -1: "picture without a row in the metadata",
         50: "fewer than 1 emotion keywords",
         60: "not JSON",
     }

@@ -6,7 +6,7 @@ The paper trains on about 280 K faces and tests on the 3,500 of the official val
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +18,12 @@ from pyarrow import csv as arrow_csv
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
 from emotionnet_hf.data.benchmarks.dropped import NO_PICTURE, Dropped
-from emotionnet_hf.data.benchmarks.listing import check_folder, found_in, pictures_below
+from emotionnet_hf.data.benchmarks.listing import (
+    Pictures,
+    check_folder,
+    found_in,
+    pictures_below,
+)
 from emotionnet_hf.data.benchmarks.rows import Rows, single_label_benchmark
 from emotionnet_hf.data.benchmarks.splits import HOW, TEST_SHARE, draw
 from emotionnet_hf.emotions import AFFECTNET
@@ -119,26 +124,27 @@ def _lists(folder: Path) -> dict[str, Path]:
 def _listed_rows(folder: Path, lists: Mapping[str, Path], dropped: Dropped) -> dict[str, Rows]:
     images = "Manually_Annotated_Images"
     start = images if (folder / images).is_dir() else ""
-    pictures = set(pictures_below(folder, start))
+    pictures = Pictures(folder, start, dropped)
     seen: set[str] = set()
     return {
-        split: _faces(_read_list(path, dropped), split, start, pictures, seen, dropped)
+        split: _faces(_read_list(path, dropped), split, pictures, seen, dropped)
         for split, path in lists.items()
     }
 
 
 def _faces(
-    table: pa.Table, split: str, start: str, pictures: Set[str], seen: set[str], dropped: Dropped
+    table: pa.Table, split: str, pictures: Pictures, seen: set[str], dropped: Dropped
 ) -> Rows:
     """Rows of a list that can be used; `seen` are those of the lists before, and grows."""
-    names = [_picture(start, name) for name in table["subDirectory_filePath"].to_pylist()]
+    found = [pictures.find(name) for name in table["subDirectory_filePath"].to_pylist()]
+    names = [name for name, _ in found]
     labels = [_label(value) for value in _numbers(table["expression"]).tolist()]
     boxes = _boxes(table)
     good: list[int] = []
     for place, has_box in enumerate(np.isfinite(boxes).all(axis=1).tolist()):
         if fault := _fault(labels[place], has_box):
             dropped.add(fault)
-        elif names[place] not in pictures:
+        elif not found[place][1]:
             dropped.add(NO_PICTURE, names[place], lost_from=split)
         elif names[place] in seen:
             dropped.add("listed twice")
@@ -153,11 +159,6 @@ def _fault(label: int | str, has_box: bool) -> str | None:
     if isinstance(label, str):
         return label
     return None if has_box else "no face box"
-
-
-def _picture(start: str, name: str) -> str:
-    path = name.strip().replace("\\", "/").removeprefix("./")
-    return f"{start}/{path}" if start else path
 
 
 def _boxes(table: pa.Table) -> np.ndarray:
@@ -220,7 +221,7 @@ def _has_set(folder: Path) -> bool:
 
 def _set_rows(folder: Path, start: str, dropped: Dropped, split: str | None = None) -> Rows:
     """Rows of images/N.jpg with the expression in annotations/N_exp.npy; of a published split."""
-    pictures = pictures_below(folder, f"{start}images")
+    pictures = pictures_below(folder, f"{start}images", dropped)
     known: dict[bytes, int | str] = {}
     paths: list[str] = []
     labels: list[int] = []

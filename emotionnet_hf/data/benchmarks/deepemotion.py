@@ -187,7 +187,7 @@ def _vote(fields: list[str] | None) -> tuple[str, str, int, int] | None:
 
 def _voted_rows(folder: Path, lists: list[Path], dropped: Dropped) -> Rows:
     """Rows that the voters agreed to, with the pictures on disk."""
-    pictures = _by_name(folder)
+    pictures = _by_name(folder, dropped)
     found: dict[tuple[str, str], None] = {}
     for path in lists:
         for fields in _lines(path):
@@ -235,9 +235,9 @@ def _path(url: str) -> str:
         return ""
 
 
-def _by_name(folder: Path) -> dict[str, list[str]]:
+def _by_name(folder: Path, dropped: Dropped) -> dict[str, list[str]]:
     """File name in small letters -> pictures of that name."""
     found: dict[str, list[str]] = {}
-    for path in pictures_below(folder):
+    for path in pictures_below(folder, dropped=dropped):
         found.setdefault(PurePosixPath(path).name.lower(), []).append(path)
     return found

@@ -9,6 +9,7 @@ from emotionnet_hf.data.plan import told
 
 NO_PICTURE = "no picture on disk"
 OUTSIDE = "picture outside of a class folder"
+NOT_UTF8 = "file name is not UTF-8"
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import numpy as np
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
 from emotionnet_hf.data.benchmarks.dropped import NO_PICTURE, Dropped
 from emotionnet_hf.data.benchmarks.listing import (
+    Pictures,
     check_folder,
     found_in,
-    is_picture,
-    pictures_below,
 )
 from emotionnet_hf.data.benchmarks.rows import Rows, single_label_benchmark
+from emotionnet_hf.data.image_files import is_image
 
 NAME = "EmoSet-118K"
 
@@ -64,8 +63,8 @@ def read(folder: Path, *, seed: int = 0) -> Benchmark:
     if not all((folder / name).is_file() for name in _LISTS.values()):
         raise LayoutError(NAME, folder, LAYOUTS, found_in(folder))
     lists = {split: _rows_of(folder / name) for split, name in _LISTS.items()}
-    pictures = set(pictures_below(folder))
     dropped = Dropped()
+    pictures = Pictures(folder, dropped=dropped)
     seen: set[str] = set()
     parts = {split: _good(rows, split, pictures, seen, dropped) for split, rows in lists.items()}
     older = any(isinstance(row, list) and len(row) > 3 for row in lists["train"])
@@ -92,7 +91,7 @@ def _rows_of(path: Path) -> list[Any]:
 
 
 def _good(
-    rows: list[Any], split: str, pictures: Set[str], seen: set[str], dropped: Dropped
+    rows: list[Any], split: str, pictures: Pictures, seen: set[str], dropped: Dropped
 ) -> Rows:
     paths: list[str] = []
     labels: list[int] = []
@@ -100,13 +99,15 @@ def _good(
         found = _row(row)
         if isinstance(found, str):
             dropped.add(found)
-        elif found[0] not in pictures:
-            dropped.add(NO_PICTURE, found[0], lost_from=split)
-        elif found[0] in seen:
+            continue
+        path, is_there = pictures.find(found[0])
+        if not is_there:
+            dropped.add(NO_PICTURE, path, lost_from=split)
+        elif path in seen:
             dropped.add("listed twice")
         else:
-            seen.add(found[0])
-            paths.append(found[0])
+            seen.add(path)
+            paths.append(path)
             labels.append(found[1])
     return Rows(paths, np.array(labels, np.int64))
 
@@ -117,9 +118,9 @@ def _row(row: Any) -> tuple[str, int] | str:
         return "row of the wrong shape"
     emotion, *fields = map(str, row)
     # The fields are told apart by their endings: the older rows have an id before the picture.
-    path = next((field for field in fields if is_picture(field)), None)
+    path = next((field for field in fields if is_image(field)), None)
     if path is None:
         return "row without a picture"
     if emotion.lower() not in CLASSES:
         return f"unknown class: {emotion:.40}"
-    return path.replace("\\", "/").removeprefix("./"), CLASSES.index(emotion.lower())
+    return path, CLASSES.index(emotion.lower())

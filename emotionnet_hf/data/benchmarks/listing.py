@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emotionnet_hf.data.benchmarks.benchmark import BenchmarkError
+from emotionnet_hf.data.benchmarks.dropped import NOT_UTF8, Dropped
+from emotionnet_hf.data.image_files import is_walked, walk_folder, writable_name
+from emotionnet_hf.loading.release import RowError, inside
 
-# Formats that `open_image` reads. AffectNet alone has five of them.
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 # What systems and archivers leave behind; names that begin with a dot are theirs too.
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 _SHOWN = 10
@@ -39,11 +40,6 @@ def check_folder(folder: Path, name: str, origin: str) -> Path:
     return folder.absolute()
 
 
-def is_picture(name: str) -> bool:
-    """Tell a picture by the ending of its name, in small letters or capitals."""
-    return name.lower().endswith(_SUFFIXES)
-
-
 def found_in(folder: Path) -> list[str]:
     """Name what is in a folder, for people: the first ten names and how many more there are."""
     names = [f"{p.name}/" if p.is_dir() else p.name for p in sorted(folder.iterdir())]
@@ -71,60 +67,62 @@ def subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, without what `pictures_below` passes over."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir()]
-    return sorted(name for name in names if _is_walked(os.path.join(folder, name)))
+    return sorted(name for name in names if is_walked(os.path.join(folder, name)))
 
 
-def pictures_below(folder: Path, start: str = "") -> list[str]:
-    """Find the pictures in a folder and in the folders in it. None of them is opened.
+def pictures_below(folder: Path, start: str = "", dropped: Dropped | None = None) -> list[str]:
+    """Find the pictures in a folder and in the folders in it, see `walk_folder`.
 
     Args:
         folder: Of the benchmark.
         start: Where to begin, seen from `folder`.
+        dropped: Where to count what is passed over, and names that are not UTF-8, which no data
+            set can hold.
 
     Returns:
-        Paths seen from `folder`, with ``/`` between their parts, sorted. What is no picture by
-        its ending, what is hidden, and what lies behind a link to a folder above the link, is not
-        among them.
-
-    Raises:
-        BenchmarkError: A name is not Unicode, which no data set can hold.
+        Paths seen from `folder`, with ``/`` between their parts, sorted.
     """
-    top = os.path.join(folder, start) if start else str(folder)
     found: list[str] = []
-    for place, folders, names in os.walk(top, onerror=_fail, followlinks=True):
-        folders[:] = [name for name in folders if _is_walked(os.path.join(place, name))]
-        relative = os.path.relpath(place, folder).replace(os.sep, "/")
-        prefix = "" if relative == "." else f"{relative}/"
-        found.extend(prefix + name for name in names if is_picture(name) and not _is_junk(name))
-    _check_unicode(found)
+    if not (folder / start).is_dir():
+        return found
+    for path, kind in walk_folder(folder, start):
+        if not kind and writable_name(path) == path:
+            found.append(path)
+        elif dropped is not None:
+            dropped.add(f"passed over, {kind}" if kind else NOT_UTF8, writable_name(path))
     return sorted(found)
 
 
-def _is_walked(folder: str) -> bool:
-    return not _is_junk(os.path.basename(folder)) and not _leads_back(folder)
+class Pictures:
+    """The pictures of a benchmark, to be found by what its lists call them.
 
+    Args:
+        folder: Of the benchmark.
+        start: Where names begin, seen from the folder.
+        dropped: See `pictures_below`.
+    """
 
-def _leads_back(folder: str) -> bool:
-    """Tell a link to a folder that it lies in, behind which each picture would come again."""
-    if not os.path.islink(folder):
-        return False
-    target = os.path.realpath(folder)
-    places = Path(os.path.abspath(folder)).parents
-    return any(Path(os.path.realpath(place)).is_relative_to(target) for place in places)
+    def __init__(self, folder: Path, start: str = "", dropped: Dropped | None = None) -> None:
+        self._folder, self._start = folder, start
+        self._paths = set(pictures_below(folder, start, dropped))
+
+    def find(self, name: str) -> tuple[str, bool]:
+        """Say which file a name means, see `inside`, and whether it is there.
+
+        Args:
+            name: As a list has it.
+
+        Returns:
+            The path seen from the folder of the benchmark, or the name where it leads out of it.
+        """
+        try:
+            path = inside(name.strip(), self._folder / self._start)
+        except RowError:
+            return name, False
+        path = f"{self._start}/{path}" if self._start else path
+        # Lists may name a linked folder by either of its names, and it is walked once.
+        return path, path in self._paths or os.path.isfile(self._folder / path)
 
 
 def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
-
-
-def _fail(error: OSError) -> None:
-    # os.walk passes over folders that it may not read, and so would lose pictures.
-    raise error
-
-
-def _check_unicode(paths: list[str]) -> None:
-    for path in paths:
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise BenchmarkError(f"the file name {path!a} is not Unicode; rename it") from None

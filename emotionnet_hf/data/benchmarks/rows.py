@@ -151,7 +151,7 @@ def drop_outside(folder: Path, parts: Iterable[Rows], dropped: Dropped) -> None:
         dropped: Is added to.
     """
     used = {path for rows in parts for path in rows.paths}
-    for path in pictures_below(folder):
+    for path in pictures_below(folder, dropped=dropped):
         if path not in used:
             dropped.add(OUTSIDE, path)
 

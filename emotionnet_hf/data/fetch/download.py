@@ -26,7 +26,7 @@ from emotionnet_hf.data.fetch.heads import MAX_HEAD, MAX_HEADERS, HeadReader, He
 from emotionnet_hf.data.fetch.names import NameBook, NameNotResolvedError
 from emotionnet_hf.data.fetch.robots import refused_by
 from emotionnet_hf.data.fetch.settings import FetchSettings
-from emotionnet_hf.data.fetch.url_list import printable
+from emotionnet_hf.data.tables import printable
 from emotionnet_hf.loading.urls import sendable_url
 
 # With these a body comes that is the picture: 201 from scripts that made it, 203 from proxies.

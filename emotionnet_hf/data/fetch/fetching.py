@@ -4,6 +4,9 @@
         3f/dog-3f2a9c1d0b7e4a55.jpg ...   the pictures, by their file names
         fetched.jsonl                     the journal: a line a picture, fetched or failed
         failures.csv                      what is not there, and why
+        pictures.jsonl                    what the list says of the pictures that are there, where
+                                          it has columns of its own, with `file_name`: renamed to
+                                          metadata.jsonl it is what `emotionnet build` reads
 
 Every picture is written beside its place and moved there, and then its line is written: a run can
 be killed at any moment, and the same call goes on where it was. It asks for nothing that is there,
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import time
@@ -23,6 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -35,6 +40,7 @@ from emotionnet_hf.data.fetch.storing import Store
 from emotionnet_hf.data.fetch.url_list import (
     FAILURES,
     JOURNAL,
+    PICTURES,
     SCRATCH,
     UrlListError,
     read_url_list,
@@ -120,8 +126,8 @@ def fetch_images(
     """Fetch the pictures of a list; the same call again goes on where it was.
 
     Args:
-        urls: A file (text, CSV, TSV, JSON lines, Parquet, a pickle of the StockEmotion release), or
-            URLs, or pairs of file name and URL; see `url_list`.
+        urls: A file (text, any table, a pickle of the StockEmotion release) or a folder of them,
+            or URLs, or pairs of file name and URL; see `url_list`.
         out: The folder to fill. One run at a time.
         shorter_side: Shrink larger pictures to this shorter side, upright; see `encode_picture`.
             None keeps the bytes that came. Names stay as they are, whatever the format.
@@ -207,6 +213,7 @@ def _fetch(
                 run = Run(work, journal, store, pool, settings)
                 run.to_end(progress=progress)
                 reasons, retry = _write_failures(out, scratch, work)
+                _write_pictures(out, scratch, work)
     return FetchReport(
         out=out,
         wanted=reasons.total() + work.counts["done"] + run.counts["fetched"] + run.counts["found"],
@@ -235,6 +242,17 @@ def _write_failures(out: Path, scratch: Path, work: Worklist) -> tuple[Counter[s
             retry += failed.retry
         text.detach()
     return reasons, retry
+
+
+def _write_pictures(out: Path, scratch: Path, work: Worklist) -> None:
+    """Keep along what the list says of the pictures, if it says anything."""
+    rows = work.described()
+    first = next(rows, None)
+    if first is None:
+        return
+    with whole_file(out / PICTURES, scratch) as file:
+        for row in chain([first], rows):
+            file.write(json.dumps(row).encode() + b"\n")
 
 
 @contextmanager

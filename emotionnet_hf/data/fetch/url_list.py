@@ -1,31 +1,42 @@
 """Reading a list of wanted pictures: what to ask for, and where to put it.
 
-    urls.txt                    a URL a line; blank lines and those that start with # do not count
-    .csv .tsv .jsonl .parquet   a column `url`, and `file_name` where you want to name the files
-    .pkl                        of the StockEmotion release: rows `[relative_path, url]`, a dict of
-                                id -> url, or SE30K8's dict of id -> {`image_url`: url, ...}
+    urls.txt        a URL a line; blank lines and those that start with # do not count
+    urls.csv ...    any table (see `emotionnet_hf.data.tables`) with a column `url`; `file_name`
+                    where you want to name the files, `sha256` or `md5` where what comes is to be
+                    checked; other columns are kept along
+    .pkl            of the StockEmotion release: rows `[relative_path, url]`, a dict of
+                    id -> url, or SE30K8's dict of id -> {`image_url`: url, ...}
+    a folder        all lists in it and in its folders, in the order of their names
 
-A picture without a name is called `<id>.jpg` where there is an id, and otherwise after its URL:
-`3f/dog-3f2a9c1d0b7e4a55.jpg`, the last part of the path and a hash, in one of 256 folders by that
-hash. So a URL has the same name in every list, and no folder gets millions of files.
+All but pickles may be packed: `urls.txt.gz`. A picture without a name is called `<id>.jpg` where
+there is an id, and otherwise after its URL: `3f/dog-3f2a9c1d0b7e4a55.jpg`, the last part of the
+path and a hash, in one of 256 folders by that hash. So a URL has the same name in every list, and
+no folder gets millions of files.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from emotionnet_hf.data.tables import (
+    TABLE_ENDINGS,
+    CellError,
+    bare_suffix,
+    is_missing,
+    open_table,
+    printable,
+    read_lines,
+    text_cell,
+)
+from emotionnet_hf.loading.release import RowError, inside
 from emotionnet_hf.loading.safe_pickle import iterate_plain_pickle
 
 SCRATCH = ".fetch"
@@ -37,12 +48,18 @@ JOURNAL = "fetched.jsonl"
 FAILURES = "failures.csv"
 """The table of failures inside the output folder."""
 
+PICTURES = "pictures.jsonl"
+"""What the list says of the pictures that are there, where it has other columns."""
+
+_DIGESTS = {"sha256": 64, "md5": 32}  # hex digits; the first that is given counts
+_OWN_COLUMNS = ("url", "file_name", *_DIGESTS)
+
 _IMAGE_ENDINGS = (*(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"), *(".tif", ".tiff", ".avif"))
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-# What a row says: name (or None) and URL, neither of them checked; or why it cannot be read.
-_Said = tuple[object, object] | str
+# What a row says by column, nothing of it checked; or why it cannot be read; empty for a blank one.
+_Said = Mapping[str, Any] | str
 
 
 class UrlListError(ValueError):
@@ -62,12 +79,17 @@ class Wanted:
         file_name: Where to put it: a posix path inside the output folder.
         url: Where it is.
         host: Whom to ask, in lower case.
+        digest: Name of a hash (``sha256`` or ``md5``) and the hex digits, in small letters, that
+            the bytes which come have to have; None where the list says nothing of it.
+        columns: What else the list says of the picture.
     """
 
     row: int
     file_name: str
     url: str
     host: str
+    digest: tuple[str, str] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,51 +109,70 @@ class Unusable:
     reason: str
 
 
-class _RowError(ValueError):
-    """One row cannot be used; the message is the reason."""
-
-
 def read_url_list(source: str | Path | Iterable[object]) -> Iterator[Wanted | Unusable]:
-    """Read a list row by row; nothing is held in memory.
+    """Read a list row by row; nothing is held in memory, but for a list of .json.
 
     Args:
-        source: A file, see the top of this module; or URLs; or pairs of file name and URL.
+        source: A file or folder, see the top of this module; or URLs; or pairs of file name and
+            URL.
 
     Returns:
-        Every row that is not blank, in order.
+        Every row that is not blank, in order; the rows of a folder are numbered through.
 
     Raises:
-        UrlListNotFoundError: There is no such file.
+        UrlListNotFoundError: There is no such file, or no list in the folder.
         UrlListError: It has no column `url`, or is not what its ending says.
         UnsafePickleError, CorruptPickleError: See `iterate_plain_pickle`.
     """
-    if isinstance(source, str | Path) and not Path(source).is_file():
+    if isinstance(source, str | Path) and not os.path.exists(source):
         raise UrlListNotFoundError(f"there is no file {source}; give one, or a list of URLs")
-    return _rows(source)
+    if isinstance(source, str | Path) and os.path.isdir(source):
+        return _rows(said for path in _lists(Path(source)) for said in _said(path))
+    return _rows(_said(source))
 
 
-def _rows(source: str | Path | Iterable[object]) -> Iterator[Wanted | Unusable]:
-    for row, said in enumerate(_said(source)):
-        if said == "":
+def _rows(said: Iterable[_Said]) -> Iterator[Wanted | Unusable]:
+    for number, row in zip(count(), said, strict=False):
+        if row == "":
             continue
-        if isinstance(said, str):
-            yield Unusable(row, "", "", printable(said))
+        if isinstance(row, str):
+            yield Unusable(number, "", "", printable(row))
             continue
-        name, url = said
         try:
-            yield _wanted(row, name, url)
-        except _RowError as error:
-            yield Unusable(row, printable(name)[:1000], printable(url)[:2000], str(error))
+            yield _wanted(number, row)
+        except (RowError, CellError) as error:
+            name, url = printable(row.get("file_name")), printable(row.get("url"))
+            yield Unusable(number, name[:1000], url[:2000], str(error))
 
 
-def _wanted(row: int, name: object, url: object) -> Wanted:
+def _wanted(number: int, row: Mapping[str, Any]) -> Wanted:
+    url, name = row.get("url"), row.get("file_name")
     if not isinstance(url, str) or not url.strip():
-        raise _RowError("no URL")
+        raise RowError("no URL")
     url = url.strip()
     if problem := url_problem(url):
-        raise _RowError(problem)
-    unnamed = name is None or name == "" or (isinstance(name, float) and math.isnan(name))
-    return Wanted(row, default_name(url) if unnamed else _inside(name), url, host_of(url))
+        raise RowError(problem)
+    return Wanted(
+        number,
+        default_name(url) if is_missing(name) else _checked_name(name),
+        url,
+        host_of(url),
+        _digest(row),
+        {
+            column: None if value != value else value  # JSON has no NaN
+            for column, value in row.items()
+            if column not in _OWN_COLUMNS
+        },
+    )
+
+
+def _digest(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    for kind, length in _DIGESTS.items():
+        if digits := text_cell(row.get(kind), kind).strip().lower():
+            if not re.fullmatch(f"[0-9a-f]{{{length}}}", digits):
+                raise RowError(f"{kind} is not {length} hex digits: {digits[:80]!r}")
+            return kind, digits
+    return None
 
 
 def host_of(url: str) -> str:
@@ -194,34 +235,29 @@ def default_name(url: str) -> str:
     return f"{digest[:2]}/{stem}-{digest}{ending}"
 
 
-def _inside(name: object) -> str:
+def _checked_name(name: object) -> str:
     """Refuse a path that leads out of the folder, or onto our own files."""
-    if isinstance(name, bool) or not isinstance(name, str | int):
-        raise _RowError(f"file_name is not text: {printable(name)[:60]!r}")
-    text = str(name)
-    # As Windows reads it too, so that a list means the same on every system.
-    parts = text.replace("\\", "/").split("/")
-    if parts[0] == "" or parts[0][1:2] == ":" or ".." in parts:
-        raise _RowError("file_name leads out of the folder")
-    named = [part for part in text.split("/") if part not in ("", ".")]
-    if printable(text) != text or _CONTROL.search(text) or not named:
-        raise _RowError("file_name is not a name of a file")
-    if named[0] in (SCRATCH, JOURNAL, FAILURES):
-        raise _RowError("file_name is one of this program's own files")
-    return "/".join(named)
+    path = inside(text_cell(name, "file_name"))
+    if _CONTROL.search(path):
+        raise RowError("file name is not a name of a file")
+    if path.split("/")[0] in (SCRATCH, JOURNAL, FAILURES, PICTURES):
+        raise RowError("file name is one of this program's own files")
+    return path
 
 
-def printable(value: object) -> str:
-    """Make any value text that UTF-8 can hold.
-
-    Args:
-        value: Whatever a row holds.
-
-    Returns:
-        The text; empty for None.
-    """
-    text = "" if value is None else str(value)
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _lists(folder: Path) -> list[Path]:
+    """Lists in a folder, however deep, sorted; hidden ones do not count."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    known = {*TABLE_ENDINGS, ".txt", ".pkl", ".pickle"}
+    found = sorted(
+        path
+        for path in paths
+        if ({bare_suffix(path), *path.suffixes} & known)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise UrlListNotFoundError(f"{folder} has no list; their names end in {', '.join(known)}")
+    return found
 
 
 def _said(source: str | Path | Iterable[object]) -> Iterator[_Said]:
@@ -229,88 +265,42 @@ def _said(source: str | Path | Iterable[object]) -> Iterator[_Said]:
         yield from map(_item, source)
         return
     path = Path(source)
-    readers = {
-        ".csv": lambda: _csv_rows(path, ","),
-        ".tsv": lambda: _csv_rows(path, "\t"),
-        ".jsonl": lambda: _jsonl_rows(path),
-        ".parquet": lambda: _parquet_rows(path),
-    }
     if {".pkl", ".pickle"} & set(path.suffixes):  # the release's end in .pkl.keep
         yield from map(_pickled, iterate_plain_pickle(path))
-        return
-    yield from readers.get(path.suffix.lower(), lambda: _text_rows(path))()
+    elif bare_suffix(path) in TABLE_ENDINGS:
+        yield from _table_rows(path)
+    else:
+        for line in read_lines(path, UrlListError, newline=None):
+            text = line.strip()
+            yield {"url": text} if text and not text.startswith("#") else ""
+
+
+def _table_rows(path: Path) -> Iterator[_Said]:
+    number = 0
+    for row in open_table(path, needed=("url",), wanted=None, error=UrlListError):
+        yield from [""] * (row.number - number)  # blank lines
+        yield row.problem or row.cells
+        number = row.number + 1
 
 
 def _item(item: object) -> _Said:
     """Read an item of a list in memory: a URL, or a pair of name and URL."""
     if isinstance(item, str):
-        return None, item
-    return item if isinstance(item, tuple) and len(item) == 2 else "not a URL or a pair"
-
-
-def _text_rows(path: Path) -> Iterator[_Said]:
-    # Bytes that are not UTF-8 are carried along, so that they cost their row and not the file.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for line in lines:
-            text = line.strip()
-            yield (None, text) if text and not text.startswith("#") else ""
-
-
-def _csv_rows(path: Path, delimiter: str) -> Iterator[_Said]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True, delimiter=delimiter)
-        header = next(reader, [])
-        _check_columns(path, header)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield f"not CSV: {error}"
-                continue
-            if cells and len(cells) != len(header):
-                yield f"wrong number of fields: {len(cells)} under a header of {len(header)}"
-                continue
-            row = dict(zip(header, cells, strict=False))
-            yield (row.get("file_name"), row["url"]) if cells else ""
-
-
-def _jsonl_rows(path: Path) -> Iterator[_Said]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines):
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
-            if not line.strip():
-                yield ""
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield f"not JSON: {error}"
-                continue
-            yield (row.get("file_name"), row.get("url")) if isinstance(row, dict) else "no object"
-
-
-def _parquet_rows(path: Path) -> Iterator[_Said]:
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _check_columns(path, names)
-            wanted = [name for name in ("file_name", "url") if name in names]
-            for batch in file.iter_batches(batch_size=4096, columns=wanted):
-                yield from ((row.get("file_name"), row["url"]) for row in batch.to_pylist())
-    except (pa.ArrowException, OSError) as error:
-        raise UrlListError(f"{path} is not a whole Parquet file: {error}") from error
+        return {"url": item}
+    if isinstance(item, tuple) and len(item) == 2:
+        return {"file_name": item[0], "url": item[1]}
+    return "not a URL or a pair"
 
 
 def _pickled(item: object) -> _Said:
     """Read an item of a release pickle: a row of a list, or a key and value of a dict."""
     if isinstance(item, list | tuple) and len(item) == 2:
         key, value = item
-        if isinstance(value, Mapping):
-            return _named(key), value.get("image_url")
         # A relative path has an ending; an id has none.
-        return _named(key), value
+        return {
+            "file_name": _named(key),
+            "url": value.get("image_url") if isinstance(value, Mapping) else value,
+        }
     return "not a row of [relative_path, url]"
 
 
@@ -318,8 +308,3 @@ def _named(key: object) -> object:
     """Give an id the name of a file; a path keeps its own."""
     bare = isinstance(key, int) or (isinstance(key, str) and not PurePosixPath(key).suffix)
     return f"{key}.jpg" if bare and key != "" else key
-
-
-def _check_columns(path: Path, columns: Iterable[str]) -> None:
-    if "url" not in (found := list(columns)):
-        raise UrlListError(f"{path} lacks the column url; it has: {', '.join(found) or 'none'}")

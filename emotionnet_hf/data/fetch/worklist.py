@@ -9,6 +9,7 @@ written anew by each run (a million rows take seconds) and deleted at its end.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections import Counter
@@ -34,7 +35,8 @@ _PRAGMAS = (
 )
 _TABLES = """
     CREATE TABLE wanted (
-        row INTEGER PRIMARY KEY, host TEXT, file_name TEXT UNIQUE, url TEXT, open INT, known INT
+        row INTEGER PRIMARY KEY, host TEXT, file_name TEXT UNIQUE, url TEXT, open INT, known INT,
+        digest TEXT, columns TEXT
     );
     CREATE TABLE failed (
         row INTEGER PRIMARY KEY, file_name TEXT, url TEXT, reason TEXT, attempts INT, retry INT
@@ -135,8 +137,12 @@ class Worklist:
 
     def _add(self, row: Wanted) -> None:
         added = self._db.execute(
-            "INSERT INTO wanted VALUES (?, ?, ?, ?, 1, 0) ON CONFLICT DO NOTHING",
-            (row.row, row.host, row.file_name, row.url),
+            "INSERT INTO wanted VALUES (?, ?, ?, ?, 1, 0, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                *(row.row, row.host, row.file_name, row.url),
+                ":".join(row.digest) if row.digest else None,
+                json.dumps(row.columns, default=_plain) if row.columns else None,
+            ),
         )
         if not added.rowcount:
             query = "SELECT url FROM wanted WHERE file_name = ?"
@@ -213,21 +219,42 @@ class Worklist:
             host: The host.
 
         Yields:
-            The row, and whether the journal knows its file name. Of a file that the journal does
-            not know but which is there, an earlier run was killed before it wrote its line.
+            The row, without its other columns, and whether the journal knows its file name. Of a
+            file that the journal does not know but which is there, an earlier run was killed
+            before it wrote its line.
         """
         query = (
-            "SELECT row, file_name, url, known FROM wanted "
+            "SELECT row, file_name, url, known, digest FROM wanted "
             f"WHERE open AND host = ? AND row > ? ORDER BY row LIMIT {BATCH}"
         )
         last = -1
         while batch := self._db.execute(query, (host, last)).fetchall():
             last = batch[-1][0]
-            for row, file_name, url, known in batch:
-                yield Wanted(row, file_name, url, host), bool(known)
+            for row, file_name, url, known, digest in batch:
+                kind, _, digits = (digest or "").partition(":")
+                checked = (kind, digits) if digest else None
+                yield Wanted(row, file_name, url, host, checked), bool(known)
+
+    def described(self) -> Iterator[dict[str, Any]]:
+        """Yield what the list says of the pictures that have not failed, in its order.
+
+        Yields:
+            `file_name`, `url` and the list's other columns; nothing where it has none.
+        """
+        query = (
+            "SELECT file_name, url, columns FROM wanted WHERE columns IS NOT NULL "
+            "AND row NOT IN (SELECT row FROM failed) ORDER BY row"
+        )
+        for file_name, url, columns in self._db.execute(query):
+            yield {"file_name": file_name, "url": url, **json.loads(columns)}
 
     def failures(self) -> Iterator[Failed]:
         """Yield the table of failures, in the order of the list."""
         query = "SELECT row, file_name, url, reason, attempts, retry FROM failed ORDER BY row"
         for row, file_name, url, reason, attempts, retry in self._db.execute(query):
             yield Failed(row, file_name, url, reason, attempts, bool(retry))
+
+
+def _plain(value: object) -> str:
+    """Write a date, bytes or the like as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

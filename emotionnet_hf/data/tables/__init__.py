@@ -21,7 +21,9 @@ from emotionnet_hf.data.tables.table import (
     Table,
     TableError,
     TableNotFoundError,
+    find_table,
     open_table,
+    tables_named,
 )
 from emotionnet_hf.data.tables.text import bare_suffix, read_lines, read_records
 
@@ -34,11 +36,13 @@ __all__ = [
     "TableNotFoundError",
     "bare_suffix",
     "count_cell",
+    "find_table",
     "id_cell",
     "is_missing",
     "open_table",
     "printable",
     "read_lines",
     "read_records",
+    "tables_named",
     "text_cell",
 ]

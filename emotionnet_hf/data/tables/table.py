@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotionnet_hf.data.tables.text import (
+    PACKED_ENDINGS,
     bare_suffix,
     named,
     open_bytes,
@@ -271,12 +272,12 @@ def _json_kind(path: Path, error: type[ValueError]) -> type[Table]:
 
 
 _KINDS: dict[str, type[Table]] = {
+    ".jsonl": _JsonLines,
     ".csv": _Delimited,
     ".tsv": _Delimited,
-    ".jsonl": _JsonLines,
-    ".ndjson": _JsonLines,
-    ".json": _Json,
     ".parquet": _Parquet,
+    ".json": _Json,
+    ".ndjson": _JsonLines,
 }
 
 TABLE_ENDINGS = tuple(_KINDS)
@@ -317,3 +318,30 @@ def open_table(
     if kind is _Json:
         kind = _json_kind(path, error)
     return kind(path, needed, wanted, error)
+
+
+def find_table(folder: Path, name: str, error: type[ValueError] = TableError) -> Path | None:
+    """Find the one table of a name in a folder.
+
+    Args:
+        folder: The folder.
+        name: Of the table, without its endings.
+        error: What to raise.
+
+    Returns:
+        Its path; None where there is none.
+
+    Raises:
+        ValueError: ``error``; there are several.
+    """
+    found = tables_named(folder, name)
+    if len(found) > 1:
+        raise error(f"{folder} has {' and '.join(p.name for p in found)}; keep one of them")
+    return found[0] if found else None
+
+
+def tables_named(folder: Path, name: str) -> list[Path]:
+    """List the tables of a name in a folder, whatever their formats."""
+    endings = (kind + packed for kind in TABLE_ENDINGS for packed in ("", *PACKED_ENDINGS))
+    paths = (folder / f"{name}{ending}" for ending in endings)
+    return [path for path in paths if path.is_file()]

@@ -100,7 +100,7 @@ def named(path: Path, error: type[ValueError], what: str) -> Iterator[None]:
 
 
 def read_lines(
-    path: Path, error: type[ValueError] = ValueError, newline: str = "\n"
+    path: Path, error: type[ValueError] = ValueError, newline: str | None = "\n"
 ) -> Iterator[str]:
     """Read a text file line by line, in UTF-8, or in UTF-16 with its mark.
 

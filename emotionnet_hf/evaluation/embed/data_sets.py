@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,13 @@ class RowsSource:
         splits: ``Dataset`` or ``IterableDataset`` by name.
         identity: See `Source`.
         options: How to read them.
+        passed_over: Nothing.
     """
 
     splits: Mapping[str, Any]
     identity: dict[str, Any]
     options: DataSetOptions
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int | None:

@@ -7,7 +7,7 @@ gigabytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,14 @@ class ParquetSource:
         image: Column of the pictures.
         names: Column of the ids; None where an id is split and row, ``train/0``.
         identity: See `Source`.
+        passed_over: Nothing.
     """
 
     pieces: Sequence[Piece]
     image: str
     names: str | None
     identity: dict[str, Any]
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -15,6 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from emotionnet_hf import __version__
+from emotionnet_hf.data.image_files import told_passed_over
 from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.evaluation.embed.change import FeatureChange, feature_change
 from emotionnet_hf.evaluation.embed.encoding import Encoded, Encoding, encoding_threads
@@ -49,6 +50,7 @@ class EmbedReport:
             measuring what a precision changes, come before. 0 where nothing was left to do.
         duplicate_ids: Rows whose id an earlier row has too.
         change: What a reduced precision changes; None for fp32.
+        passed_over: Files that lie there like pictures and are none that is read, by kind.
     """
 
     out: Path
@@ -58,6 +60,7 @@ class EmbedReport:
     images_per_second: float
     duplicate_ids: int
     change: FeatureChange | None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
         """A few lines for people."""
@@ -74,6 +77,8 @@ class EmbedReport:
         if self.quarantined:
             reasons = Counter(self.quarantined)
             lines.append(f"{reasons.total():,} images in quarantine: {told(reasons)}")
+        if self.passed_over:
+            lines.append(f"passed over: {told_passed_over(self.passed_over)}")
         return "\n".join(lines)
 
 
@@ -211,6 +216,7 @@ class _Writing:
             images_per_second=(rows - resumed) / seconds if rows > resumed else 0.0,
             duplicate_ids=images - len(np.unique(hashes)),
             change=change,
+            passed_over=dict(self.pictures.passed_over),
         )
 
     @property

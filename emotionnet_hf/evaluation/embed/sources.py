@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from emotionnet_hf.data.image_files import NoImagesError, find_images
+from emotionnet_hf.data.image_files import NoImagesError, find_images, glob_root, writable_name
 from emotionnet_hf.evaluation.embed.data_sets import (
     open_rows,
     pick_splits,
@@ -32,6 +32,10 @@ class Source(Protocol):
     @property
     def total(self) -> int | None:
         """Their number, if it is known before they are read."""
+
+    @property
+    def passed_over(self) -> Mapping[str, int]:
+        """Files that lie there like pictures and are none that is read, by kind."""
 
     def stamp(self, start: int, count: int) -> str:
         """Text that is another when one of ``count`` pictures from number ``start`` has changed."""
@@ -77,12 +81,15 @@ def _open_files(words: Sequence[str], options: DataSetOptions) -> Source:
             "data sets. Leave them out, or give a data set."
         )
     try:
-        paths = list(dict.fromkeys(path for word in words for path in find_images(word)))
+        found = [find_images(word) for word in words]
     except NoImagesError as error:
         raise EmbedSourceError(str(error)) from error
+    paths = list(dict.fromkeys(path for some in found for path in some.paths))
+    passed_over = sum((Counter(some.passed_over) for some in found), Counter[str]())
     root = _root(words[0]) if len(words) == 1 else None
-    ids = [_posix(path, root) for path in paths]
-    return FilesSource(paths, ids, {"files": [str(Path(word).absolute()) for word in words]})
+    ids = [writable_name(_posix(path, root)) for path in paths]
+    identity = {"files": [writable_name(str(Path(word).absolute())) for word in words]}
+    return FilesSource(paths, ids, identity, passed_over)
 
 
 @dataclass(frozen=True)
@@ -93,11 +100,13 @@ class FilesSource:
         paths: The files.
         ids: Of each file.
         identity: See `Source`.
+        passed_over: See `Source`.
     """
 
     paths: Sequence[str]
     ids: Sequence[str]
     identity: dict[str, Any]
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -119,11 +128,7 @@ class FilesSource:
 
 def _root(word: str) -> Path:
     """Where the ids of a folder, file or glob start: the last folder without a wildcard."""
-    path = Path(word)
-    if path.is_dir():
-        return path
-    while glob.has_magic(str(path)) and not path.exists():
-        path = path.parent
+    path = glob_root(word)
     return path.parent if path.is_file() else path
 
 

@@ -4,7 +4,6 @@ Building and searching need faiss, the extra ``retrieval``; scores do not.
 """
 
 from emotionnet_hf.evaluation.retrieval.contact_sheet import SheetError, check_sheet, write_sheet
-from emotionnet_hf.evaluation.retrieval.gallery import GalleryError
 from emotionnet_hf.evaluation.retrieval.index import BuildIndexError, build_index
 from emotionnet_hf.evaluation.retrieval.index_folder import (
     Hit,
@@ -28,6 +27,7 @@ from emotionnet_hf.evaluation.retrieval.search import (
     ask,
     open_searcher,
 )
+from emotionnet_hf.evaluation.retrieval.words import GalleryError
 
 __all__ = [
     "Answer",

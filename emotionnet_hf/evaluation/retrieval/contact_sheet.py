@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from emotionnet_hf.evaluation.retrieval.gallery import GalleryError
 from emotionnet_hf.evaluation.retrieval.index_folder import Hit
 from emotionnet_hf.evaluation.retrieval.search import Found, Searcher
+from emotionnet_hf.evaluation.retrieval.words import GalleryError
 from emotionnet_hf.files import whole_file, write_text
 from emotionnet_hf.loading.images import ImageError, open_image
 

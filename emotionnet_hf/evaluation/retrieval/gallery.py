@@ -6,51 +6,36 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import datasets
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features
+from datasets import Dataset, Features
 from PIL import Image
 
 from emotionnet_hf.data.built_folder import open_built
-from emotionnet_hf.data.image_files import NoImagesError, find_images
+from emotionnet_hf.data.image_files import named_file
 from emotionnet_hf.data.load import is_built
-from emotionnet_hf.data.sources import unquoted_list
 from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_files
 from emotionnet_hf.evaluation.embed.rows import picture_column, row_id
-from emotionnet_hf.loading.images import open_image, open_stored
-from emotionnet_hf.loading.normal_form import parse_keywords
-
-SCHEMA = pa.schema(
-    {
-        "id": pa.string(),
-        "keywords": pa.list_(pa.string()),
-        "labels": pa.list_(pa.string()),
-        "file": pa.string(),
-        "row": pa.int64(),
-    }
+from emotionnet_hf.evaluation.retrieval.image_folder import ImageFolder
+from emotionnet_hf.evaluation.retrieval.words import (
+    ALONE,
+    LABELS,
+    SCHEMA,
+    GalleryError,
+    keyword_list,
+    label_list,
 )
-"""Of every gallery: the picture is `file`, or its row `row` where that is not -1."""
+from emotionnet_hf.loading.images import open_image, open_stored
 
-ALONE = -1
 _ID = "image_id"
-_LABELS = ("label", "labels", "emotion_keywords")
-_READERS: dict[str, Callable[[str], Dataset]] = {
-    "jsonl": Dataset.from_json,
-    "csv": Dataset.from_csv,
-    "parquet": Dataset.from_parquet,
-}
 _BATCH, _PICTURES = 4096, 32  # rows read at a time, without and with their pictures
 _BUFFER = 2**20  # bytes
-
-
-class GalleryError(ValueError):
-    """A data set that cannot be searched; the message says what is missing."""
 
 
 class Gallery(Protocol):
@@ -59,10 +44,12 @@ class Gallery(Protocol):
     Attributes:
         root: What the files of its rows are relative to.
         label: The column of labels, None where there is none.
+        notes: What is not searched, or not told by its metadata, by reason.
     """
 
     root: Path
     label: str | None
+    notes: Mapping[str, int]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the rows, batches of `SCHEMA`.
@@ -77,8 +64,8 @@ def open_gallery(source: str | Path, label: str | None = None) -> Gallery:
 
     Args:
         source: A folder that `emotionnet build` wrote, another folder or file of Parquet, what
-            `Dataset.save_to_disk` wrote, or a folder of images: with a metadata file as `datasets`
-            knows it (`file_name` and other columns), or in a folder for each class, or bare.
+            `Dataset.save_to_disk` wrote, or a folder of images: with tables named metadata beside
+            or above them (`file_name` and other columns), or in a folder for each class, or bare.
         label: Column of the labels by which retrieval is scored; `label`, `labels` or
             `emotion_keywords`, whichever is there, if None.
 
@@ -95,7 +82,7 @@ def open_gallery(source: str | Path, label: str | None = None) -> Gallery:
     if any((root / name).is_file() for name in ("dataset_dict.json", "state.json")):
         return _Saved(root, label)
     splits = _parquet_files(root)
-    return _Parquet(root, splits, label) if splits else _Images(root, label)
+    return _Parquet(root, splits, label) if splits else ImageFolder(root, label)
 
 
 def open_picture(root: Path, file: str, row: int) -> Image.Image:
@@ -113,7 +100,7 @@ def open_picture(root: Path, file: str, row: int) -> Image.Image:
         GalleryError: The data set is not where it was, or has changed.
         ImageError: The picture is damaged.
     """
-    path = root / file
+    path = named_file(root, file)
     if not path.exists():
         raise GalleryError(
             f"{path} is gone, which held a picture; say where the data set is now (--pictures)"
@@ -145,7 +132,7 @@ class _Columns:
         given = table[self.id].to_pylist() if self.id else [None] * len(places)
         ids = [row_id(id, split, before + row) for id, row in zip(given, places, strict=True)]
         lists: dict[str, list[list[str]]] = {
-            name: _words(table[column].to_pylist(), self.features[column], column)
+            name: _words(table[column].to_pylist(), column, self.features[column])
             if column in table.column_names
             else [[]] * len(ids)
             for name, column in (("keywords", "keywords"), ("labels", self.label))
@@ -156,6 +143,8 @@ class _Columns:
 
 class _Parquet:
     """Files of Parquet with pictures in them."""
+
+    notes: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, root: Path, splits: Mapping[str, Sequence[Path]], label: str | None) -> None:
         self.root, self._splits = root if root.is_dir() else root.parent, splits
@@ -190,6 +179,8 @@ class _Parquet:
 class _Saved:
     """What `save_to_disk` wrote."""
 
+    notes: Mapping[str, int] = MappingProxyType({})
+
     def __init__(self, root: Path, label: str | None) -> None:
         opened = datasets.load_from_disk(str(root))
         self.root = root
@@ -207,86 +198,9 @@ class _Saved:
                 yield self._columns.batch(table, self._files[name], start, name, 0)
 
 
-class _Images:
-    """A folder of images."""
-
-    def __init__(self, root: Path, label: str | None) -> None:
-        try:
-            paths = find_images(str(root))
-        except NoImagesError as error:
-            raise GalleryError(str(error)) from error
-        self.root = root if root.is_dir() else root.parent
-        self._files = [Path(path).relative_to(self.root).as_posix() for path in paths]
-        self._told = _metadata(root, self._files) if root.is_dir() else None
-        self.label: str | None
-        if self._told is not None:
-            self.label = _label(root, self._told.features, label)
-        elif label is None or label == "label":
-            # As `datasets` does it: a folder for each class.
-            self.label = (
-                "label" if len({str(Path(file).parent) for file in self._files}) > 1 else None
-            )
-        else:
-            raise GalleryError(f"{root} has no metadata file with a column {label!r}")
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        count = len(self._files)
-        words: dict[str, list[list[str]]] = {"keywords": [[]] * count, "labels": [[]] * count}
-        if self._told is not None:
-            words = {
-                name: self._found(column)
-                for name, column in (("keywords", "keywords"), ("labels", self.label))
-            }
-        elif self.label:
-            words["labels"] = [[Path(file).parent.name] for file in self._files]
-        columns = {"id": self._files, **words, "file": self._files, "row": [ALONE] * count}
-        yield pa.record_batch(columns, schema=SCHEMA)
-
-    def _found(self, column: str | None) -> list[list[str]]:
-        """What the metadata says of each file; nothing of files that it does not know."""
-        told = self._told
-        if told is None or column not in told.column_names:
-            return [[]] * len(self._files)
-        named = told.with_format("arrow")[:]
-        place = pc.index_in(pa.array(self._files), value_set=named["file_name"].combine_chunks())
-        return _words(named[column].take(place).to_pylist(), told.features[column], column)
-
-
-def _metadata(root: Path, files: Sequence[str]) -> Dataset | None:
-    """Read the metadata that lies beside files or above them; each names files from its place."""
-    beside = {PurePosixPath(folder) for folder in {file.rpartition("/")[0] for file in files}}
-    folders = sorted(beside.union(*(folder.parents for folder in beside)))
-    found = [path for folder in folders if (path := _metadata_file(root / folder))]
-    if not found:
-        return None
-    try:
-        return datasets.concatenate_datasets([_told(path, root) for path in found])
-    except ValueError as error:
-        names = ", ".join(path.relative_to(root).as_posix() for path in found)
-        raise GalleryError(
-            f"the metadata of {root} ({names}) do not fit together: {error}"
-        ) from error
-
-
-def _metadata_file(folder: Path) -> Path | None:
-    paths = (folder / f"metadata.{suffix}" for suffix in _READERS)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _told(path: Path, root: Path) -> Dataset:
-    told = _READERS[path.suffix[1:]](str(path))
-    if "file_name" not in told.column_names:
-        raise GalleryError(f"{path} has no column 'file_name'")
-    if path.parent == root:
-        return told
-    place = path.parent.relative_to(root)
-    names = [(place / name).as_posix() for name in told["file_name"][:]]
-    return told.remove_columns("file_name").add_column("file_name", names)
-
-
 def _label(source: Path, features: Features, label: str | None) -> str | None:
     if label is None:
-        return next((name for name in _LABELS if name in features), None)
+        return next((name for name in LABELS if name in features), None)
     if label not in features:
         raise GalleryError(f"{source} has no column {label!r}, only {', '.join(features)}")
     return label
@@ -330,21 +244,7 @@ def _saved_picture(path: Path, row: int) -> dict[str, Any] | None:
     return value
 
 
-def _words(values: list[Any], feature: Any, column: str | None) -> list[list[str]]:
-    """Turn a column of labels or of words, or of lists of either, into lists of words."""
-    if column == "keywords":  # in CSV files one text, which `emotionnet build` splits as well
-        values = [parse_keywords(unquoted_list(v)) if isinstance(v, str) else v for v in values]
-    lists = [v if isinstance(v, list) else [] if v is None else [v] for v in values]
-    names = _class_names(feature)
-    if names:
-        return [[names[i] for i in value if i is not None and i >= 0] for value in lists]
-    return [[str(word) for word in value if word is not None] for value in lists]
-
-
-def _class_names(feature: Any) -> list[str]:
-    """Return the names behind a column of ClassLabel or of lists of it; none of another column."""
-    while not isinstance(feature, ClassLabel):
-        feature = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-        if feature is None:
-            return []
-    return list(feature.names)
+def _words(values: list[Any], column: str | None, feature: Any) -> list[list[str]]:
+    if column == "keywords":
+        return [keyword_list(value) for value in values]
+    return [label_list(value, feature) for value in values]

@@ -23,9 +23,10 @@ from emotionnet_hf.evaluation.embed.rows import DataSetOptions
 from emotionnet_hf.evaluation.embed.running import preprocessing
 from emotionnet_hf.evaluation.embed.sources import open_source
 from emotionnet_hf.evaluation.features import unit_rows
-from emotionnet_hf.evaluation.retrieval.gallery import SCHEMA, open_gallery, open_picture
+from emotionnet_hf.evaluation.retrieval.gallery import open_gallery, open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import FORMAT, MARK, ROWS, require_faiss
 from emotionnet_hf.evaluation.retrieval.vectors import BLOCK, store_vectors
+from emotionnet_hf.evaluation.retrieval.words import SCHEMA
 from emotionnet_hf.files import check_replaceable, explained_full_disk, whole_folder, write_json
 from emotionnet_hf.lock import one_run
 from emotionnet_hf.models.encoders import FEATURES, JOINT, TIMM, Encoder, open_encoder
@@ -113,6 +114,7 @@ def build_index(
                 "pictures": str(gallery.root),
                 "label": gallery.label,
                 "rows": len(rows),
+                "notes": dict(gallery.notes),
                 "quarantined": _keep_quarantine(table, folder),
                 "spaces": {
                     space: _index_space(space, rows, table, encoder, folder, options)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emotionnet_hf.evaluation.retrieval.gallery import ALONE, GalleryError, open_picture
+from emotionnet_hf.evaluation.retrieval.gallery import open_picture
 from emotionnet_hf.evaluation.retrieval.index_folder import Hit, IndexFolder, open_index
+from emotionnet_hf.evaluation.retrieval.words import ALONE, GalleryError
 from emotionnet_hf.loading.images import ImageError, open_image
 from emotionnet_hf.models.backbones import BackboneWeightsError
 from emotionnet_hf.models.encoders import FEATURES, Encoder, EncoderError, open_encoder

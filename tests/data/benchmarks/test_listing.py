@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from emotionnet_hf.data.benchmarks.benchmark import BenchmarkError
+from emotionnet_hf.data.benchmarks.dropped import Dropped
 from emotionnet_hf.data.benchmarks.listing import (
     BenchmarkNotFoundError,
+    Pictures,
     check_folder,
     files,
     found_in,
-    is_picture,
     pictures_below,
     subfolders,
 )
@@ -28,7 +28,6 @@ def test_pictures_are_found_at_any_depth_and_junk_is_not(tmp_path):
     assert pictures_below(tmp_path, "a") == good[1:4]
     assert pictures_below(tmp_path, "a/b") == good[2:4]
     assert subfolders(tmp_path) == ["a"]
-    assert is_picture("x.JPeG") and not is_picture("jpg") and not is_picture("x.jpg.json")
 
 
 def test_linked_folders_are_followed(tmp_path):
@@ -58,16 +57,28 @@ def test_two_folders_that_link_to_each_other_end(tmp_path):
     assert pictures_below(tmp_path, "anger") == ["anger/1.jpg", "anger/x/2.jpg"]
 
 
-def test_two_names_of_a_folder_are_both_walked(tmp_path):
+def test_lists_may_name_a_linked_folder_by_either_name(tmp_path):
     touch(tmp_path, "image/1.jpg")
-    (tmp_path / "a").symlink_to("image")  # lists may name either
-    assert pictures_below(tmp_path) == ["a/1.jpg", "image/1.jpg"]
+    (tmp_path / "a").symlink_to("image")
+    assert pictures_below(tmp_path) == ["image/1.jpg"]
+    pictures = Pictures(tmp_path)
+    assert pictures.find("image/1.jpg") == ("image/1.jpg", True)
+    assert pictures.find(r".\a\1.jpg") == ("a/1.jpg", True)
+    assert pictures.find("a/2.jpg") == ("a/2.jpg", False)
+    assert pictures.find("../1.jpg") == ("../1.jpg", False)
+    assert Pictures(tmp_path, "image").find("./1.jpg ") == ("image/1.jpg", True)
 
 
-def test_name_that_is_not_unicode_is_refused(tmp_path):
-    touch(tmp_path, "bad\udcff.jpg")
-    with pytest.raises(BenchmarkError, match=r"bad\\udcff\.jpg.*rename"):
-        pictures_below(tmp_path)
+def test_what_is_passed_over_is_counted(tmp_path):
+    touch(tmp_path, "bad\udcff.jpg", "a/1.heic.svg", "a/._1.jpg", "a/2.jpg", "x.csv")
+    dropped = Dropped()
+    assert pictures_below(tmp_path, dropped=dropped) == ["a/2.jpg"]
+    assert dropped.counts == {
+        "file name is not UTF-8": 1,
+        "passed over, .svg": 1,
+        "passed over, ._*": 1,
+    }
+    assert dropped.examples["file name is not UTF-8"] == r"bad\xff.jpg"
 
 
 def test_files_are_those_of_the_folder_alone(tmp_path):

@@ -1,5 +1,6 @@
 import csv
 import errno
+import gzip
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from emotionnet_hf.data.fetch import FetchError, UrlListError, fetch_images, storing
+from emotionnet_hf.data.sources import Record, read_source
 from emotionnet_hf.files import DiskFullError, explained_full_disk
 from emotionnet_hf.lock import AnotherRunError, one_run
 
@@ -47,6 +49,23 @@ def test_pictures_journal_and_report(server, fetch, tmp_path, make_picture):
         [*(f"{i}.jpg" for i in range(30)), "fetched.jsonl", "failures.csv"]
     )
     assert "30 of 30 pictures are there" in report.summary()
+
+
+def test_what_the_list_says_is_kept_along(server, fetch, tmp_path, make_picture):
+    lines = ["url\tfile_name\tkeywords"]
+    lines += [f"{server.url(f'ok/{i}.jpg')}\t{i}.jpg\tjoy, k{i}" for i in range(3)]
+    lines.append(f"{server.url('404/3.jpg')}\t3.jpg\tfear")
+    (tmp_path / "list.tsv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    for _ in range(2):
+        fetch(tmp_path / "list.tsv.gz")
+        told = (tmp_path / "out/pictures.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in told] == [
+            {"file_name": f"{i}.jpg", "url": server.url(f"ok/{i}.jpg"), "keywords": f"joy, k{i}"}
+            for i in range(3)
+        ]
+    (tmp_path / "out/pictures.jsonl").rename(tmp_path / "out/metadata.jsonl")
+    rows = [row for row in read_source(tmp_path / "out") if isinstance(row, Record)]
+    assert [row.keywords for row in rows] == [["joy", f"k{i}"] for i in range(3)]
 
 
 def test_every_kind_of_failure_is_in_the_table(server, fetch, tmp_path):
@@ -136,7 +155,7 @@ def test_bad_rows_are_in_the_table(server, fetch, tmp_path):
     with (tmp_path / "out" / "failures.csv").open(newline="") as file:
         table = [(row["row"], row["reason"]) for row in csv.DictReader(file)]
     assert table == [
-        ("1", "file_name leads out of the folder"),
+        ("1", "file name leads out of the folder: ../b.jpg"),
         ("3", "file_name given before with another URL"),
         ("4", "not http or https: 'ftp'"),
     ]

@@ -1,3 +1,5 @@
+import bz2
+import gzip
 import json
 import pickle
 
@@ -48,7 +50,7 @@ def test_jsonl(tmp_path):
     lines = [json.dumps({"url": A, "file_name": "1.jpg"}), "", json.dumps({"url": B}), "{", "[1]"]
     rows = read(tmp_path, "urls.jsonl", "\n".join(lines))
     assert named(rows[:2]) == [(0, "1.jpg", A), (2, default_name(B), B)]
-    assert [row.reason.partition(":")[0] for row in rows[2:]] == ["not JSON", "no object"]
+    assert [row.reason.partition(":")[0] for row in rows[2:]] == ["not JSON", "not a JSON object"]
 
 
 def test_parquet(tmp_path):
@@ -144,14 +146,59 @@ def test_url_problem(url, problem):
             ".",
             "a\0",
         ),
-        *("a\nb.jpg", "\udcff.jpg", "fetched.jsonl", "failures.csv", ".fetch/list", True, 1.5, []),
+        *(
+            "a\nb.jpg",
+            "\udcff.jpg",
+            "fetched.jsonl",
+            "failures.csv",
+            "x/../pictures.jsonl",
+            ".fetch/list",
+            True,
+            1.5,
+            [],
+        ),
     ],
 )
 def test_names_that_are_refused(name):
     (row,) = read_url_list([(name, A)])
     assert isinstance(row, Unusable)
-    assert row.reason.startswith("file_name ")
+    assert row.reason.startswith(("file_name ", "file name ", "no file name"))
     row.file_name.encode()
+
+
+def test_packed_lists_json_and_folders_of_lists(tmp_path):
+    lists = tmp_path / "lists"
+    (lists / "more").mkdir(parents=True)
+    (lists / "a.txt.gz").write_bytes(gzip.compress(f"{A}\n\n".encode()))
+    (lists / "b.json").write_text(json.dumps([{"url": B, "file_name": "2.jpg"}]))
+    (lists / "more/c.csv.bz2").write_bytes(bz2.compress(f"url;n\n{A}?3;7\n".encode()))
+    (lists / ".hidden.txt").write_text("http://hidden.example/")
+    (lists / "README.md").write_text("no list")
+    rows = list(read_url_list(lists))
+    assert named(rows) == [
+        (0, default_name(A), A),
+        (2, "2.jpg", B),
+        (3, default_name(f"{A}?3"), f"{A}?3"),
+    ]
+    assert rows[2].columns == {"n": "7"}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UrlListNotFoundError, match="has no list"):
+        read_url_list(tmp_path / "empty")
+
+
+def test_other_columns_and_digests_are_handed_on(tmp_path):
+    md5, sha256 = "0123456789abcdef" * 2, "0123456789ABCDEF" * 4
+    lines = [
+        "url,md5,sha256,keywords",
+        f'{A},{md5},,"joy, sky"',
+        f"{B},,{sha256},",
+        f"{A}?2,{md5},{sha256},",
+    ]
+    rows = read(tmp_path, "urls.csv", "\n".join([*lines, f"{B}?3,123,,", f"{B}?4,,,"]))
+    assert [row.digest for row in rows[:3]] == [("md5", md5), *[("sha256", sha256.lower())] * 2]
+    assert [row.columns for row in rows[:2]] == [{"keywords": "joy, sky"}, {"keywords": ""}]
+    assert rows[3].reason == "md5 is not 32 hex digits: '123'"
+    assert rows[4].digest is None
 
 
 def test_names_that_are_kept():
@@ -182,9 +229,9 @@ def test_default_names():
 def test_list_that_cannot_be_read(tmp_path):
     with pytest.raises(UrlListNotFoundError, match=r"no file .*none\.txt"):
         read_url_list(tmp_path / "none.txt")
-    with pytest.raises(UrlListError, match="lacks the column url; it has: link, name"):
+    with pytest.raises(UrlListError, match="lacks url; the columns found are: link, name"):
         read(tmp_path, "urls.csv", "link,name\n1,2\n")
-    with pytest.raises(UrlListError, match="lacks the column url; it has: none"):
+    with pytest.raises(UrlListError, match="lacks url; the columns found are: none"):
         read(tmp_path, "empty.csv", "")
-    with pytest.raises(UrlListError, match="not a whole Parquet file"):
+    with pytest.raises(UrlListError, match="not a Parquet file"):
         read(tmp_path, "urls.parquet", "no")

@@ -1,3 +1,4 @@
+import datetime
 import tracemalloc
 
 import pytest
@@ -58,6 +59,21 @@ def test_names_given_twice(make):
         Failed(4, "", "x", "no URL", 0, False),
     ]
     assert work.counts == {"open": 2, "failed": 2}
+
+
+def test_digests_go_with_the_rows_and_other_columns_to_the_end(make, tmp_path):
+    day = datetime.date(2020, 2, 1)
+    more = {"keywords": ["joy", "sky"], "taken": day, "raw": b"caf\xc3\xa9", "n": None}
+    some = [
+        Wanted(0, "0.jpg", "http://a/0", "a", ("md5", "0f" * 16), more),
+        Wanted(1, "1.jpg", "http://a/1", "a", None, {"keywords": ["fear"]}),
+        Wanted(2, "2.jpg", "http://a/2", "a", ("sha256", "0f" * 32)),
+    ]
+    work = make(some)
+    assert [row.digest for row, _ in work.rows_of("a")] == [row.digest for row in some]
+    work.fail(Failed(1, "1.jpg", "http://a/1", "HTTP 404", 1, False))
+    plain = {"keywords": ["joy", "sky"], "taken": "2020-02-01", "raw": "caf\u00e9", "n": None}
+    assert list(work.described()) == [{"file_name": "0.jpg", "url": "http://a/0", **plain}]
 
 
 def entry(i, status="ok", **more):

@@ -193,15 +193,16 @@ def test_metadata_may_lie_beside_the_pictures_of_each_split(folder, tmp_path):
     }
     assert found["test/a.png"]["keywords"] == ["joy"]
     (tmp_path / "test" / "metadata.jsonl").write_text('{"file_name": "a.png", "label": 3}')
-    with pytest.raises(GalleryError, match=r"test/metadata.jsonl, .* do not fit together"):
-        open_gallery(tmp_path)
+    found = {row["id"]: row["labels"] for row in read(open_gallery(tmp_path))}
+    assert found == {"test/a.png": ["3"], "train/a.png": ["fear"]}
 
 
-def test_of_two_metadata_files_of_one_folder_one_is_read(folder, tmp_path):
+def test_two_metadata_files_of_one_folder_are_refused(folder, tmp_path):
     (tmp_path / "a.png").write_bytes((folder / "00.png").read_bytes())
     (tmp_path / "metadata.csv").write_text("file_name,keywords,mood\na.png,joy,3\n")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "keywords": ["fear"]}')
-    assert [row["keywords"] for row in read(open_gallery(tmp_path))] == [["fear"]]
+    with pytest.raises(GalleryError, match=r"metadata\.jsonl and metadata\.csv; keep one of them"):
+        open_gallery(tmp_path)
 
 
 def test_rows_that_datasets_did_not_write(folder, tmp_path):
