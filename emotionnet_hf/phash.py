@@ -4,6 +4,12 @@ A pHash has 64 bits: the picture in grey is shrunk to 32 x 32, and each of the 8
 coefficients of its cosine transform is above their median or not (Zauner 2010). As text it is 16
 hexadecimal digits, which `imagehash.hex_to_hash` reads.
 
+Half of 64 different numbers lie above their median, so 32 bits of a hash are set. Fewer are where
+numbers are equal: the waves that a picture lacks are all 0. A picture that is flat, or changes in
+one direction only (a gradient, a horizon, stripes), has at most the 8 waves of that direction, and
+so at most 8 bits set. Such hashes are near one another whatever the pictures show; see
+`has_structure`.
+
 What takes the time is not the transform but reading the picture and shrinking it. JPEGs are read by
 simplejpeg, which gives Pillow's pixels; Pillow's whole numbers for grey (`Convert.c`) and for
 shrinking (Lanczos, rows first, `Resample.c`) are computed in machine code of our own. numba makes
@@ -13,6 +19,7 @@ it at the first hash of a process: half a second, and seconds once in the life o
 from __future__ import annotations
 
 import binascii
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
@@ -30,6 +37,9 @@ from emotionnet_hf.loading.images import MAX_PIXELS, open_image, read_bytes
 _SIZE = 32
 # Coefficients nearer to the median than that may be on its other side by rounding.
 _DOUBT = 1e-6
+
+# Waves in one direction, the mean of the picture among them.
+_ONE_DIRECTION = 8
 
 _DIGITS = re.compile(r"[0-9a-fA-F]{16}")
 
@@ -68,6 +78,40 @@ def phash_file(data: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> str:
     data = read_bytes(data) if isinstance(data, Path) else data
     grey = _plain_jpeg(data, max_pixels)
     return phash(open_image(data, max_pixels=max_pixels)) if grey is None else _hash(grey)
+
+
+def has_structure(hashes: np.ndarray) -> np.ndarray:
+    """Tell which hashes say what their picture shows, and may be compared.
+
+    Args:
+        hashes: uint64, (N,).
+
+    Returns:
+        bool, (N,); False for pictures that are flat or change in one direction only.
+
+    >>> has_structure(hashes_from_hex(["8000000000000000", "e18e9e7899616936"]))
+    array([False,  True])
+    """
+    structured: np.ndarray = np.bitwise_count(hashes) > _ONE_DIRECTION
+    return structured
+
+
+def pixel_digest(data: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> str:
+    """Name the very pixels of an image file, for pictures of which a hash says nothing.
+
+    Args:
+        data: The file's bytes, or its path.
+        max_pixels: Largest width x height allowed.
+
+    Returns:
+        32 hexadecimal digits, the same for the same size and the same RGB.
+
+    Raises:
+        ImageError: As `open_image`.
+    """
+    image = open_image(data, max_pixels=max_pixels)
+    size = f"{image.width} {image.height} ".encode()
+    return hashlib.blake2b(size + image.tobytes(), digest_size=16).hexdigest()
 
 
 def hashes_from_hex(texts: Sequence[str]) -> np.ndarray:

@@ -11,10 +11,12 @@ from emotionnet_hf import phash as module
 from emotionnet_hf.loading.images import ImageError, open_image
 from emotionnet_hf.phash import (
     HashTextError,
+    has_structure,
     hashes_from_hex,
     hashes_to_hex,
     phash,
     phash_file,
+    pixel_digest,
 )
 
 
@@ -228,6 +230,42 @@ def test_texts_are_those_of_imagehash(rng):
     assert np.bitwise_count(numbers[0] ^ numbers[1]) == distance
 
 
+def has(image) -> bool:
+    return bool(has_structure(hashes_from_hex([phash(image)]))[0])
+
+
+def test_flat_pictures_have_no_structure():
+    assert not any(has(Image.new("L", (40, 30), value)) for value in range(256))
+
+
+def test_pictures_that_change_in_one_direction_have_no_structure(rng):
+    for _ in range(200):
+        points = rng.integers(2, 9)
+        places = np.linspace(0, 1, points)
+        line = np.interp(np.linspace(0, 1, rng.integers(40, 400)), places, rng.random(points))
+        values = np.repeat(np.uint8(line * 255)[None], rng.integers(40, 400), axis=0)
+        assert not has(Image.fromarray(values))
+        assert not has(Image.fromarray(np.ascontiguousarray(values.T)))
+
+
+def test_other_pictures_have_structure(rng):
+    # Half of the bits of a hash are set, where no two waves are equally strong.
+    assert all(has(draw(rng, 200, 150)) for draw in (picture, noise) for _ in range(50))
+    faint = np.uint8(200 + rng.integers(0, 2, (60, 80)))
+    assert has(Image.fromarray(faint))
+
+
+def test_pixels_are_named_by_what_they_are():
+    red, blue = (Image.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
+    digest = pixel_digest(saved(red, "PNG"))
+    assert len(digest) == 32
+    assert digest == pixel_digest(saved(red, "BMP")) == pixel_digest(saved(red, "TIFF"))
+    others = [saved(blue, "PNG"), saved(Image.new("RGB", (6, 8), "red"), "PNG")]
+    assert digest not in map(pixel_digest, others)
+    with pytest.raises(ImageError, match="too large"):
+        pixel_digest(saved(red, "PNG"), max_pixels=47)
+
+
 def test_texts_in_capitals_and_none():
     assert hashes_from_hex(["ABCDEF0123456789"]).tolist() == [0xABCDEF0123456789]
     assert hashes_from_hex([]).shape == (0,)
@@ -248,3 +286,10 @@ def test_real_pictures(real_data):
     assert pictures
     for path in pictures:
         assert phash_file(path) == reference(path.read_bytes())
+
+
+def test_real_pictures_have_structure(real_data):
+    files = sorted((real_data / "oasis_dev").rglob("*.jpg"))[:100]
+    texts = [phash_file(path) for path in files]
+    assert len(texts) == 100
+    assert has_structure(hashes_from_hex(texts)).all()

@@ -8,6 +8,10 @@ Columns: `image_id`; `file_name` (null in a built data set) or `split` (null in 
 that image; `kept_by`, the `image_id` of the one that is; `distance`, bits in which the two differ;
 and `reason`, why an image has no hash and so no group.
 
+Hashes of pictures without structure (flat ones, gradients in one direction; see
+`emotionnet_hf.phash.has_structure`) say nothing of what they show. Those are duplicates only of
+pictures that have the very same pixels.
+
 Of a group the first image stays: in the order of the metadata, and in a built data set in the order
 train, validation, test. Keywords of the others are not merged into it, and nothing is removed: a
 build that is given the file (see `dropped`) leaves out what is not kept.
@@ -18,6 +22,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +47,7 @@ from emotionnet_hf.dedup import (
 from emotionnet_hf.files import explained_full_disk, whole_file
 from emotionnet_hf.loading.images import MAX_PIXELS
 from emotionnet_hf.lock import one_run
-from emotionnet_hf.phash import hashes_from_hex
+from emotionnet_hf.phash import has_structure, hashes_from_hex
 
 _PIECE = 2**16
 
@@ -59,6 +64,8 @@ class DuplicatesReport:
         out: The file of duplicates.
         images: Images that have a hash.
         kept: Those that stay.
+        unstructured: Images without structure, which are compared by their pixels.
+        unstructured_equal: Those among them that are not kept.
         groups: Groups of at least two images.
         largest_group: Images of the largest group.
         chained: Images further than two radii from the one that stays for them.
@@ -72,6 +79,8 @@ class DuplicatesReport:
     out: Path
     images: int
     kept: int
+    unstructured: int
+    unstructured_equal: int
     groups: int
     largest_group: int
     chained: int
@@ -90,6 +99,12 @@ class DuplicatesReport:
             f"{self.chained:,} images differ in more than {2 * self.radius} bits from the one "
             "that stays",
         ]
+        if self.unstructured:
+            lines.append(
+                f"{self.unstructured:,} images are without structure (flat, or a gradient in one "
+                "direction): their hashes say nothing, so they are left alone; only "
+                f"{self.unstructured_equal:,} with exactly the pixels of another are its duplicates"
+            )
         if self.split_leaks:
             leaks = Counter(self.split_leaks)
             lines.append(f"LEAK: {leaks.total():,} groups are in several splits: {told(leaks)}")
@@ -149,6 +164,7 @@ def find_duplicates(
         else:
             table, resumed = hasher.run(open_pictures(folder), progress)
         grouped, found = _grouped(folder, table, radius, linkage, threads, progress)
+        unstructured = pc.is_valid(table["pixels"])
         with whole_file(out) as file:
             pq.write_table(grouped, file)
         shutil.rmtree(hasher.parts, ignore_errors=True)
@@ -156,6 +172,8 @@ def find_duplicates(
         out=out,
         images=len(found.keeper),
         kept=found.num_kept,
+        unstructured=pc.sum(unstructured).as_py() or 0,
+        unstructured_equal=len(grouped.filter(unstructured).filter(~pc.field("kept"))),
         groups=found.num_groups,
         largest_group=found.largest_group,
         chained=found.num_chained,
@@ -204,13 +222,13 @@ def _grouped(
     texts = table["phash"].take(pa.array(rows))
     # In pieces, because four million Python strings would take half a gigabyte.
     pieces = (texts.slice(start, _PIECE).to_pylist() for start in range(0, len(texts), _PIECE))
+    hashes = np.concatenate([hashes_from_hex(piece) for piece in pieces])
+    structured = has_structure(hashes)
     found = near_duplicates(
-        np.concatenate([hashes_from_hex(piece) for piece in pieces]),
-        radius,
-        linkage=linkage,
-        workers=threads,
-        progress=progress,
+        hashes[structured], radius, linkage=linkage, workers=threads, progress=progress
     )
+    pixels = table["pixels"].take(pa.array(rows[~structured])).to_pylist()
+    found = _with_equal_pixels(found, np.flatnonzero(structured), pixels)
     place = np.full(len(table), -1)
     place[rows] = np.arange(len(rows))
     places = pa.array(place, mask=place < 0)  # rows without a hash get nulls
@@ -224,6 +242,25 @@ def _grouped(
     for name, column in values.items():
         table = table.append_column(name, column.take(places))
     return table.select(DUPLICATES_SCHEMA.names), found
+
+
+def _with_equal_pixels(
+    found: NearDuplicates, structured: np.ndarray, pixels: Sequence[str]
+) -> NearDuplicates:
+    """Put the pictures without structure in between, each with the first that has its pixels.
+
+    Args:
+        found: The groups of the others.
+        structured: The rows of those among all, (N,).
+        pixels: What names the pixels of each of the rest, in their order.
+    """
+    total = len(structured) + len(pixels)
+    keeper, distance = np.arange(total), np.zeros(total, np.uint8)
+    keeper[structured], distance[structured] = structured[found.keeper], found.distance
+    first: dict[str, int] = {}
+    for row, digest in zip(np.setdiff1d(np.arange(total), structured), pixels, strict=True):
+        keeper[row] = first.setdefault(digest, int(row))
+    return NearDuplicates(keeper, distance, found.radius, found.linkage)
 
 
 def _reasons(table: pa.Table) -> Counter[str]:

@@ -18,17 +18,24 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from emotionnet_hf import __version__
-from emotionnet_hf.data.built_folder import BuiltFolder
+from emotionnet_hf.data.built_folder import BuiltFolder, RowPlace
 from emotionnet_hf.data.pictures import Picture, Pictures
 from emotionnet_hf.data.writing import ordered_map
 from emotionnet_hf.files import remove_unfinished, whole_file
 from emotionnet_hf.loading.images import ImageError
-from emotionnet_hf.phash import HashTextError, hashes_from_hex, phash_file
+from emotionnet_hf.phash import (
+    HashTextError,
+    has_structure,
+    hashes_from_hex,
+    phash_file,
+    pixel_digest,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +46,15 @@ _LIBRARIES = ("imagehash", "numpy", "pillow", "scipy", "simplejpeg")
 _STAMP = b"emotionnet_stamp"
 
 HASHES_SCHEMA = pa.schema(
-    dict.fromkeys(("image_id", "file_name", "split", "phash", "reason"), pa.string())
+    dict.fromkeys(("image_id", "file_name", "split", "phash", "pixels", "reason"), pa.string())
 )
 """A row for every image: `file_name` in a source, `split` in a built data set, and `phash` (16
-hexadecimal digits) or the `reason` why there is none."""
+hexadecimal digits) or the `reason` why there is none; of a picture without structure, whose hash
+says nothing, also its `pixels` (see `pixel_digest`)."""
 
 _Item = TypeVar("_Item")
+# Of one picture: hash, pixels, reason.
+_Hashed = tuple[str | None, str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class PictureHasher:
     def _stamp(self, part: Sequence[Picture]) -> bytes:
         versions = {name: version(name) for name in _LIBRARIES} | {"emotionnet_hf": __version__}
         rows = [[p.image_id, p.file_name, p.stamp, p.reason] for p in part]
-        text = json.dumps([versions, self.max_pixels, rows])
+        text = json.dumps([versions, HASHES_SCHEMA.names, self.max_pixels, rows])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest().encode()
 
     def _hash(
@@ -110,28 +120,32 @@ class PictureHasher:
         pool: ThreadPoolExecutor,
         tick: Callable[[int], object],
     ) -> pa.Table:
-        hashes: list[tuple[str | None, str | None]] = []
+        hashes: list[_Hashed] = []
         loaders = _chunks(pictures.loaders(part), _BATCH)
         for batch in ordered_map(pool, self._hash_batch, loaders, 2 * self.threads):
             hashes.extend(batch)
             tick(len(batch))
         rows = [
-            {"image_id": p.image_id, "file_name": p.file_name, "phash": text, "reason": reason}
-            for p, (text, reason) in zip(part, hashes, strict=True)
+            {
+                **{"image_id": p.image_id, "file_name": p.file_name},
+                **dict(zip(("phash", "pixels", "reason"), hashed, strict=True)),
+            }
+            for p, hashed in zip(part, hashes, strict=True)
         ]
         return pa.Table.from_pylist(rows, schema=HASHES_SCHEMA)
 
-    def _hash_batch(
-        self, loaders: Iterable[Callable[[], bytes]]
-    ) -> list[tuple[str | None, str | None]]:
+    def _hash_batch(self, loaders: Iterable[Callable[[], bytes]]) -> list[_Hashed]:
         return [self._hash_one(load) for load in loaders]
 
-    def _hash_one(self, load: Callable[[], bytes]) -> tuple[str | None, str | None]:
-        """The hash, or else the reason why there is none."""
+    def _hash_one(self, load: Callable[[], bytes]) -> _Hashed:
         try:
-            return phash_file(load(), max_pixels=self.max_pixels), None
+            data = load()
+            text = phash_file(data, max_pixels=self.max_pixels)
+            if has_structure(hashes_from_hex([text]))[0]:
+                return text, None, None
+            return text, pixel_digest(data, max_pixels=self.max_pixels), None
         except ImageError as error:
-            return None, str(error)
+            return None, None, str(error)
 
 
 def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
@@ -158,21 +172,39 @@ def stored_hashes(built: BuiltFolder) -> pa.Table:
         A row for every image, see `HASHES_SCHEMA`.
 
     Raises:
-        BuiltFolderError: A file is damaged or lacks the column `phash`.
+        BuiltFolderError: A file is damaged or lacks the column `phash`, or `image` where a picture
+            has no structure.
+        ImageError: Such a picture is damaged.
     """
     tables = []
-    for split, _, batch in built.batches(["image_id", "phash"]):
+    for split, place, batch in built.batches(["image_id", "phash"]):
         texts = batch["phash"].to_pylist()
         reasons = _faults(texts)
+        hashes = [None if r else t for t, r in zip(texts, reasons, strict=True)]
         columns = {
             "image_id": batch["image_id"],
             "file_name": pa.nulls(len(texts), pa.string()),
             "split": pa.array([split] * len(texts), pa.string()),
-            "phash": pa.array([None if r else t for t, r in zip(texts, reasons, strict=True)]),
+            "phash": pa.array(hashes, pa.string()),
+            "pixels": pa.array(_stored_pixels(built, place, hashes), pa.string()),
             "reason": pa.array(reasons, pa.string()),
         }
         tables.append(pa.table(columns).cast(HASHES_SCHEMA))
     return pa.concat_tables(tables) if tables else HASHES_SCHEMA.empty_table()
+
+
+def _stored_pixels(
+    built: BuiltFolder, start: RowPlace, hashes: Sequence[str | None]
+) -> list[str | None]:
+    """The pixels of those pictures of a batch whose hashes say nothing; only they are opened."""
+    digests: list[str | None] = [None] * len(hashes)
+    found = [row for row, text in enumerate(hashes) if text is not None]
+    structured = has_structure(hashes_from_hex([hashes[row] or "" for row in found]))
+    places = [RowPlace(start.file, start.row + found[i]) for i in np.flatnonzero(~structured)]
+    if places:
+        for place, row in built.rows(places, ["image"]):
+            digests[place.row - start.row] = pixel_digest((row["image"] or {}).get("bytes") or b"")
+    return digests
 
 
 def _faults(texts: Sequence[str | None]) -> list[str | None]:

@@ -135,7 +135,7 @@ def built(folder: Path, **splits: list[str]) -> Path:
 
 
 def test_leaks_between_splits_are_named(tmp_path):
-    one, two, three, four = "0" * 16, "00ff" * 4, "f" * 16, "0f0f" * 4
+    one, two, three, four = "3" * 16, "00ff" * 4, "f" * 16, "0f0f" * 4
     folder = built(
         tmp_path / "built",
         test=[one, two, None, four],
@@ -183,6 +183,55 @@ def test_a_built_data_set_has_the_groups_of_its_source(source, tmp_path):
                 together.setdefault(row["group"], set()).add(row["image_id"])
         groups.append(sorted(map(sorted, together.values())))
     assert groups[0] == groups[1]
+
+
+def flat_source(folder: Path) -> Path:
+    """Cards, gradients and stripes, all of them with hashes that are near one another."""
+    folder.mkdir(parents=True)
+    gradient = Image.linear_gradient("L").resize((80, 60))
+    pictures = {
+        **{name: Image.new("RGB", (80, 60), name) for name in ("red", "blue", "white", "black")},
+        "red again": Image.new("RGB", (80, 60), "red"),
+        "large": Image.new("RGB", (160, 60), "red"),
+        "down": gradient,
+        "up": gradient.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        "across": gradient.transpose(Image.Transpose.ROTATE_90),
+        "faint": gradient.point(lambda value: 90 + value // 60),
+        "stripes": Image.fromarray(np.tile(np.uint8([0, 0, 0, 255, 255, 255]), (60, 9))),
+        "real": picture(1),
+        "copy": picture(1).resize((80, 60)),
+    }
+    for name, image in pictures.items():
+        image.convert("RGB").save(folder / f"{name}.png")
+    rows = ({"file_name": f"{name}.png", "keywords": ["joy"]} for name in pictures)
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize("linkage", ["single", "complete", "representative"])
+def test_pictures_without_structure_are_left_alone(tmp_path, linkage):
+    source = flat_source(tmp_path / "source")
+    report = find(source, tmp_path / "d.parquet", linkage=linkage, radius=8)
+    assert read_dropped(report.out) == {"red again.png": "red.png", "copy.png": "real.png"}
+    assert (report.images, report.kept, report.groups, report.largest_group) == (13, 11, 2, 2)
+    assert (report.unstructured, report.unstructured_equal) == (11, 1)
+    assert "11 images are without structure (flat, or a gradient in one direct" in report.summary()
+    assert "only 1 with exactly the pixels of another are its duplicates" in report.summary()
+    # As a build drops them, and of what it has built.
+    built = build_dataset(
+        source, tmp_path / "built", duplicates=report.out, validation=0, test=0, progress=False
+    )
+    assert built.rows == {"train": 11}
+    again = find(tmp_path / "built", tmp_path / "again.parquet", linkage=linkage, radius=8)
+    assert (again.kept, again.unstructured, again.unstructured_equal) == (11, 10, 0)
+
+
+def test_nothing_but_pictures_without_structure(tmp_path):
+    source = flat_source(tmp_path / "source")
+    rows = (source / "metadata.jsonl").read_text().splitlines(keepends=True)
+    (source / "metadata.jsonl").write_text("".join(rows[:3]))
+    report = find(source, tmp_path / "d.parquet")
+    assert (report.images, report.kept, report.unstructured) == (3, 3, 3)
 
 
 KILLED = """

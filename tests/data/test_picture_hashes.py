@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data import picture_hashes as module
 from emotionnet_hf.data.built_folder import BuiltFolderError, open_built
 from emotionnet_hf.data.picture_hashes import HASHES_SCHEMA, PictureHasher, stored_hashes
@@ -117,14 +118,37 @@ def built(folder: Path, **splits: list) -> Path:
 
 
 def test_stored_hashes_are_read_split_by_split(tmp_path):
-    folder = built(tmp_path, test=["0" * 16], train=["f" * 16, "1" * 16])
+    folder = built(tmp_path, test=["3" * 16], train=["f" * 16, "1" * 16])
     rows = stored_hashes(open_built(folder)).to_pylist()
     assert [(row["image_id"], row["split"], row["phash"]) for row in rows] == [
         ("train 0", "train", "f" * 16),
         ("train 1", "train", "1" * 16),
-        ("test 0", "test", "0" * 16),
+        ("test 0", "test", "3" * 16),
     ]
     assert all(row["reason"] is None and row["file_name"] is None for row in rows)
+
+
+def test_of_pictures_without_structure_the_pixels_are_told(tmp_path):
+    cards = {"red": (9, 9), "blue": (9, 9), "large": (18, 9)}
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name, size in cards.items():
+        colour = "red" if name == "large" else name
+        Image.new("RGB", size, colour).save(folder / f"{name}.png")
+    Image.new("RGB", (9, 9), "red").save(folder / "red again.bmp")
+    names = [*(f"{name}.png" for name in cards), "red again.bmp"]
+    rows = ({"file_name": name, "keywords": ["joy"]} for name in names)
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build_dataset(folder, tmp_path / "built", validation=0, test=0, progress=False)
+    stored = stored_hashes(open_built(tmp_path / "built")).to_pylist()
+    hashed = run(folder, tmp_path / "parts")[0]
+    for rows in (stored, hashed):
+        pixels = {row["image_id"]: row["pixels"] for row in rows}
+        red, blue, large, again = (pixels[name] for name in names)
+        assert red == again
+        assert len({red, blue, large}) == 3
+        assert {row["phash"] for row in rows} == {"8000000000000000"}
+    assert sorted(row["pixels"] for row in stored) == sorted(row["pixels"] for row in hashed)
 
 
 def test_stored_hashes_that_are_none(tmp_path):

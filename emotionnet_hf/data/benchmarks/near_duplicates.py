@@ -3,7 +3,8 @@
 A test picture with a twin in train is half known to whoever trained on it, and one whose twin has
 another label cannot be right twice. All pictures are opened once, each file once, and hashed
 (`emotionnet_hf.phash`); hashes of different splits that differ in at most `radius` bits are twins.
-Each pair counts by its own distance: there are no groups here that grow from twin to twin.
+Each pair counts by its own distance: there are no groups here that grow from twin to twin. Of
+pictures without structure the hash says nothing; twins of those have the very same pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ from emotionnet_hf.data.plan import reason_kind
 from emotionnet_hf.data.writing import ordered_map
 from emotionnet_hf.dedup import DEFAULT_RADIUS, check_rule
 from emotionnet_hf.loading.images import ImageError, open_image
-from emotionnet_hf.phash import hashes_from_hex, phash, phash_file
+from emotionnet_hf.phash import (
+    has_structure,
+    hashes_from_hex,
+    phash,
+    phash_file,
+    pixel_digest,
+)
 
 _PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
 _EXAMPLES = 10
@@ -103,9 +110,13 @@ class NearDuplicatesReport:
 
 
 class _Look(NamedTuple):
-    """What came of opening a picture: its hash, and its size where boxes are cut; or a fault."""
+    """What came of opening a picture: its hash, and its size where boxes are cut; or a fault.
+
+    `pixels` names the pixels of a picture without structure.
+    """
 
     phash: str = ""
+    pixels: str = ""
     size: tuple[int, int] | None = None
     fault: str | None = None
 
@@ -116,6 +127,7 @@ class _Picture:
 
     image_id: str
     phash: str
+    pixels: str
     groups: set[str] = field(default_factory=set)
     labels: set[int] = field(default_factory=set)
 
@@ -225,12 +237,15 @@ def _tasks(
 def _look(boxed: bool, task: tuple[str, bytes | Path]) -> tuple[str, _Look]:
     key, data = task
     try:
-        if not boxed:
-            return key, _Look(phash_file(data))
-        picture = open_image(data)
+        if boxed:
+            picture = open_image(data)
+            text, size = phash(picture), picture.size
+        else:
+            text, size = phash_file(data), None
+        structured = has_structure(hashes_from_hex([text]))[0]
+        return key, _Look(text, "" if structured else pixel_digest(data), size)
     except ImageError as error:
         return key, _Look(fault=str(error))
-    return key, _Look(phash(picture), picture.size)
 
 
 def _fault(look: _Look, box: Sequence[float] | None) -> str | None:
@@ -250,7 +265,8 @@ def _pictures(dataset: Dataset, keys: Sequence[str], looks: Mapping[str, _Look])
     pictures: dict[str, _Picture] = {}
     columns = (dataset[name][:] for name in ("image_id", "group", "labels"))
     for key, image_id, group, labels in zip(keys, *columns, strict=True):
-        picture = pictures.setdefault(key, _Picture(image_id, looks[key].phash))
+        look = looks[key]
+        picture = pictures.setdefault(key, _Picture(image_id, look.phash, look.pixels))
         picture.groups.add(group)
         picture.labels.update(labels)
     return list(pictures.values())
@@ -290,7 +306,7 @@ def _overlap(
     """What two splits share, and the groups of the other one that are in it."""
     own, others = pictures[split], pictures[other]
     twins, groups, differing = [], set(), []
-    for place, near, distances in _near(_hashes(own), _hashes(others), radius):
+    for place, near, distances in _near(own, others, radius):
         picture, candidates = own[place], [others[row] for row in near]
         for candidate in candidates:
             groups |= candidate.groups
@@ -310,12 +326,23 @@ def _hashes(pictures: Sequence[_Picture]) -> np.ndarray:
 
 
 def _near(
-    hashes: np.ndarray, others: np.ndarray, radius: int
+    pictures: Sequence[_Picture], others: Sequence[_Picture], radius: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """For each hash that has near ones among the others: its place, theirs, and the distances."""
+    """For each picture that has near ones among the others: its place, theirs, the distances."""
+    hashes, theirs = _hashes(pictures), _hashes(others)
+    structured = has_structure(theirs)
     step = max(1, _BLOCK // len(others))
     for start in range(0, len(hashes), step):
-        distances = np.bitwise_count(hashes[start : start + step, None] ^ others)
-        for row in np.flatnonzero((distances <= radius).any(axis=1)):
-            near = np.flatnonzero(distances[row] <= radius)
-            yield start + int(row), near, distances[row, near]
+        distances = np.bitwise_count(hashes[start : start + step, None] ^ theirs)
+        close = (distances <= radius) & structured
+        for row in np.flatnonzero(close.any(axis=1)):
+            if not pictures[start + row].pixels:
+                near = np.flatnonzero(close[row])
+                yield start + int(row), near, distances[row, near]
+    equal: dict[str, list[int]] = {}
+    for place, other in enumerate(others):
+        equal.setdefault(other.pixels, []).append(place)
+    for place, picture in enumerate(pictures):
+        if picture.pixels and picture.pixels in equal:
+            near = np.array(equal[picture.pixels])
+            yield place, near, np.zeros(len(near), np.uint8)

@@ -95,6 +95,31 @@ def test_twins_are_counted_between_each_two_splits(toy):
     }
 
 
+def test_twins_without_structure_have_the_same_pixels(row, tmp_path):
+    def card(name, colour, label):
+        made = row(name, 0, label)
+        Image.new("RGB", (40, 30), colour).save(tmp_path / name)
+        return made
+
+    cards = benchmark(
+        {
+            "train": [card("train/red.png", "red", 0), card("train/blue.png", "blue", 1)],
+            "validation": [card("val/green.png", "green", 0)],
+            "test": [
+                card("test/white.png", "white", 0),
+                card("test/blue.bmp", "blue", 2),
+                row("test/1.png", 1, 0),
+            ],
+        }
+    )
+    clean, report = checked(cards, progress=False)
+    assert report.test_twins == {"train": {"train/blue.png"}, "validation": frozenset()}
+    (twin,) = overlap(report, "test", "train").examples
+    assert (twin.image_id, twin.twin_id, twin.distance) == ("test/blue.bmp", "train/blue.png", 0)
+    assert overlap(report, "test", "train").with_another_label == 1
+    assert without_twins(clean, report).splits["train"]["image_id"] == ["train/red.png"]
+
+
 def test_distances_are_those_of_imagehash(toy, tmp_path):
     _, report = checked(toy, progress=False, radius=16)
     hashes = {
