@@ -175,20 +175,22 @@ def write_sheet(
         BuiltFolderError: The folder is not a whole built data set.
         AnotherRunError: Another run writes `out`.
     """
-    built, out = open_built(folder), Path(out)
-    order = {image.place: number for number, image in enumerate(sample.images)}
-    before, after = _page(sample)
-    unreadable = 0
-    rows = built.rows(order, ["image"])
-    bar = tqdm(rows, total=len(order), desc="pictures", unit="image", disable=not progress)
-    with one_run(out), whole_file(out) as file:
-        file.write(before.encode())
-        for place, row in bar:
-            picture, reason = _picture(row["image"])
-            unreadable += reason is not None
-            text = _script({"picture": picture, "reason": reason}, f"picture-{order[place]}")
-            file.write(text.encode())
-        file.write(after.encode())
+    out = Path(out)
+    with one_run(out):
+        built = open_built(folder)
+        order = {image.place: number for number, image in enumerate(sample.images)}
+        before, after = _page(sample)
+        unreadable = 0
+        rows = built.rows(order, ["image"])
+        bar = tqdm(rows, total=len(order), desc="pictures", unit="image", disable=not progress)
+        with whole_file(out) as file:
+            file.write(before.encode())
+            for place, row in bar:
+                picture, reason = _picture(row["image"])
+                unreadable += reason is not None
+                text = _script({"picture": picture, "reason": reason}, f"picture-{order[place]}")
+                file.write(text.encode())
+            file.write(after.encode())
     if unreadable:
         logger.warning("%d pictures cannot be shown; the sheet says why", unreadable)
     keywords = sum(len(image.emotions) for image in sample.images)

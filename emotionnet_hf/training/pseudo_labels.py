@@ -81,9 +81,9 @@ def write_pseudo_labels(
         SourceError: The source cannot be read.
         AnotherRunError: Another run writes `out`.
     """
-    check_place(model)
     out = Path(out)
     with one_run(out):
+        check_place(model)
         classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
         order = _class_order(classifier.config.id2label, model)
         tokenizer = AutoTokenizer.from_pretrained(model)

@@ -59,8 +59,9 @@ def describe_dataset(
         BuiltFolderError: The folder is not a whole built data set.
         AnotherRunError: Another run writes into `out`.
     """
-    built, out = open_built(folder), Path(out)
+    out = Path(out)
     with one_run(out, inside=True):
+        built = open_built(folder)
         tally = tally_dataset(built, progress=progress)
         together = None
         if tally.together is not None:
