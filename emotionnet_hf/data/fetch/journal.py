@@ -36,6 +36,7 @@ class Entry:
         shorter_side: Limit under which it was written, None for as it came.
         content_type: What the server called it.
         final_url: Where it was, after redirects.
+        digest: What the list said of the bytes that come, such as `md5:` and hex digits.
     """
 
     file_name: str
@@ -49,6 +50,7 @@ class Entry:
     shorter_side: int | None = None
     content_type: str = ""
     final_url: str = ""
+    digest: str = ""
 
 
 _NAMES = tuple(field.name for field in fields(Entry))

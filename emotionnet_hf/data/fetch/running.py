@@ -166,19 +166,21 @@ class Run:
 
     async def _found(self, job: Job) -> Entry | None:
         """Look for a file that a killed run left without a line; it is checked like a new one."""
-        name = job.wanted.file_name
+        name, digest = job.wanted.file_name, job.wanted.digest
         if job.known or job.attempts or job.visited or not os.path.isfile(self._store.out / name):
             return None
         try:
-            stored = await self._loop.run_in_executor(self._pool, self._store.adopt, name)
+            stored = await self._loop.run_in_executor(self._pool, self._store.adopt, name, digest)
         except ImageError:
             return None
         return self._entry(job, stored, found=True)
 
     async def _put(self, job: Job, body: Body) -> Entry | Failure:
-        name = job.wanted.file_name
+        wanted = job.wanted
         try:
-            stored = await self._loop.run_in_executor(self._pool, self._store.put, body.data, name)
+            stored = await self._loop.run_in_executor(
+                self._pool, self._store.put, body.data, wanted.file_name, wanted.digest
+            )
         except ImageError as error:
             reason = str(error)
             return Failure(reason, retry=reason in _HALF)
@@ -197,12 +199,16 @@ class Run:
             shorter_side=self._settings.shorter_side,
             content_type=type_,
             final_url="" if found else job.url,
+            digest=":".join(job.wanted.digest or ()),
         )
 
     def _fail(self, job: Job, failure: Failure) -> None:
         row, name, url = job.wanted.row, job.wanted.file_name, job.wanted.url
         reason, retry, attempts = failure.reason, failure.retry, job.attempts
-        self._journal.add(Entry(name, url, "failed", reason, retry=retry, attempts=attempts))
+        digest = ":".join(job.wanted.digest or ())
+        self._journal.add(
+            Entry(name, url, "failed", reason, retry=retry, attempts=attempts, digest=digest)
+        )
         self._work.fail(Failed(row, name, url, reason, attempts, retry))
         self.counts["failed"] += 1
         self._bar.set_postfix(failed=self.counts["failed"], refresh=False)

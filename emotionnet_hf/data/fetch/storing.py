@@ -46,22 +46,25 @@ class Store:
         self.max_pixels, self.shorter_side = max_pixels, shorter_side
         self._count = itertools.count()
 
-    def put(self, data: bytes, file_name: str) -> Stored:
+    def put(self, data: bytes, file_name: str, digest: tuple[str, str] | None = None) -> Stored:
         """Check a picture and put it in its place, whole or not at all.
 
         Args:
             data: The bytes.
             file_name: The place, as a posix path inside the folder.
+            digest: Name of a hash and the hex digits that the bytes have to have, as they came.
 
         Returns:
             What was written.
 
         Raises:
-            ImageError: No picture, or a damaged, truncated or too large one; or the file cannot
-                have this name.
+            ImageError: No picture, or a damaged, truncated or too large one; other bytes than the
+                list says; or the file cannot have this name.
             OSError: The disk is full, or not writable.
         """
-        data = self._checked(data)
+        checked = self._checked(data)  # first, for what is cut off may come whole another time
+        _check_digest(data, digest)
+        data = checked
         try:
             self._write(data, self.out / file_name)
         except OSError as error:
@@ -70,11 +73,12 @@ class Store:
             raise ImageError(f"cannot be written: {error.strerror}") from error
         return Stored(len(data), hashlib.sha256(data).hexdigest())
 
-    def adopt(self, file_name: str) -> Stored:
+    def adopt(self, file_name: str, digest: tuple[str, str] | None = None) -> Stored:
         """Check a picture that already lies in its place, and shrink it if that is asked.
 
         Args:
             file_name: The place.
+            digest: As `put`. Of a picture that was shrunk nobody can tell any more.
 
         Returns:
             What lies there now.
@@ -85,6 +89,7 @@ class Store:
         """
         data = (self.out / file_name).read_bytes()
         checked = self._checked(data)
+        _check_digest(data, digest)
         if checked == data:
             return Stored(len(data), hashlib.sha256(data).hexdigest())
         return self.put(data, file_name)
@@ -112,3 +117,13 @@ class Store:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def _check_digest(data: bytes, digest: tuple[str, str] | None) -> None:
+    if digest is None:
+        return
+    kind, wanted = digest
+    # MD5 is no proof against forgers, but it is what lists have.
+    found = hashlib.new(kind, data, usedforsecurity=False).hexdigest()
+    if found != wanted:
+        raise ImageError(f"other bytes than the list says: {kind} is {found}, not {wanted}")

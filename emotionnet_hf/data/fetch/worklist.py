@@ -43,7 +43,7 @@ _TABLES = """
     );
     CREATE TABLE earlier (
         file_name TEXT PRIMARY KEY, url TEXT, ok INT, size INT, shorter_side INT,
-        reason TEXT, attempts INT, retry INT
+        reason TEXT, attempts INT, retry INT, digest TEXT, sha256 TEXT
     );
 """
 
@@ -128,10 +128,11 @@ class Worklist:
     def _remember(self, entry: Entry) -> None:
         """Keep the last entry of each file name."""
         self._db.execute(
-            "INSERT OR REPLACE INTO earlier VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO earlier VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(entry.file_name, entry.url, entry.status == "ok", entry.bytes),
                 *(entry.shorter_side, entry.reason, entry.attempts, entry.retry),
+                *(entry.digest, f"sha256:{entry.sha256}" if entry.shorter_side is None else ""),
             ),
         )
 
@@ -150,9 +151,9 @@ class Worklist:
                 reason = "file_name given before with another URL"
                 self.fail(Failed(row.row, row.file_name, row.url, reason, 0, False))
             return
-        query = "SELECT url, ok, size, shorter_side, reason, attempts, retry FROM earlier"
+        query = "SELECT * FROM earlier"
         known = self._one(f"{query} WHERE file_name = ?", row.file_name)
-        state = self._state(row, *known) if known else "open"
+        state = self._state(row, *known[1:]) if known else "open"
         self.counts[state] += 1
         if known:
             self._db.execute(
@@ -169,9 +170,13 @@ class Worklist:
         reason: str,
         attempts: int,
         retry: bool,
+        digest: str,
+        sha256: str,
     ) -> str:
         """Say what the journal's last word on a file name means for a row."""
-        if url != row.url:
+        told = ":".join(row.digest or ())
+        # Bytes that were never compared with what the list says now are fetched to be compared.
+        if url != row.url or (told not in ("", digest, sha256) if ok else told != digest):
             return "open"
         if not ok:
             if retry or self.retry_failed:

@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import io
 import json
 import socket
@@ -78,6 +79,34 @@ def test_a_picture_that_others_may_not_use_is_in_the_table(server, fetch, tmp_pa
     assert "not allowed: X-Robots-Tag noindex" in table
     report = fetch(urls, disallowed_directives=[], retry_failed=True)
     assert (report.fetched, report.earlier, report.failed) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("shorter_side", [None, 20])
+def test_digests_of_the_list_are_checked(server, fetch, tmp_path, make_picture, shorter_side):
+    digest = {i: hashlib.md5(make_picture(i)).hexdigest() for i in range(3)}
+
+    def run(**digests):
+        rows = ["url,file_name,md5,note"]
+        rows += [f"{server.url(f'ok/{i}.jpg')},{i}.jpg,{digests[f'_{i}']},n{i}" for i in range(3)]
+        (tmp_path / "list.csv").write_text("\n".join(rows))
+        server.log.clear()
+        return fetch(tmp_path / "list.csv", shorter_side=shorter_side)
+
+    report = run(_0=digest[0], _1=digest[0], _2="")
+    assert (report.fetched, report.failed, report.retry) == (2, 1, 0)
+    assert report.reasons == {"other bytes than the list says": 1}
+    assert not (tmp_path / "out" / "1.jpg").exists()
+    assert f"md5 is {digest[1]}, not {digest[0]}" in (tmp_path / "out/failures.csv").read_text()
+    # Asked for again is only what the list now says something else of.
+    report = run(_0=digest[0], _1=digest[0], _2="")
+    assert (report.fetched, report.earlier, report.failed, server.paths()) == (0, 2, 1, [])
+    report = run(_0=digest[0], _1=digest[1], _2=digest[2])
+    assert (report.fetched, report.earlier, report.failed) == (2, 1, 0)
+    assert sorted(server.paths()) == ["ok/1.jpg", "ok/2.jpg"]
+    kept = [json.loads(line) for line in (tmp_path / "out/pictures.jsonl").open()]
+    assert [(row["file_name"], row["note"]) for row in kept] == [
+        (f"{i}.jpg", f"n{i}") for i in range(3)
+    ]
 
 
 def test_a_redirect_is_asked_for_as_it_says(server, fetch):
@@ -176,10 +205,10 @@ def test_fault_of_our_own_ends_the_run_and_nothing_is_left_running(
 ):
     real = Store.put
 
-    def put(self, data, file_name):
+    def put(self, data, file_name, digest):
         if file_name == "7.jpg":
             raise ZeroDivisionError("ours")
-        return real(self, data, file_name)
+        return real(self, data, file_name, digest)
 
     server.latency = 0.05
     with monkeypatch.context() as patch:

@@ -50,6 +50,28 @@ def test_large_picture_is_shrunk_upright(make_store, tmp_path):
 
 
 @pytest.mark.parametrize("shorter_side", [None, 20])
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_the_bytes_that_came_have_to_be_those_of_the_list(
+    make_store, make_picture, tmp_path, shorter_side, kind
+):
+    data, store = make_picture(1), make_store(shorter_side)
+    right = hashlib.new(kind, data).hexdigest()
+    store.put(data, "a.jpg", (kind, right))
+    before = (tmp_path / "out" / "a.jpg").read_bytes()
+    with pytest.raises(
+        ImageError, match=rf"^other bytes than the list says: {kind} is [0-9a-f]+, not"
+    ):
+        store.put(make_picture(2), "a.jpg", (kind, right))
+    assert (tmp_path / "out" / "a.jpg").read_bytes() == before
+    with pytest.raises(ImageError, match=r"^truncated$"):  # may pass, unlike other bytes
+        store.put(data[:-100], "a.jpg", (kind, right))
+    (tmp_path / "out" / "b.jpg").write_bytes(data)
+    store.adopt("b.jpg", (kind, right))
+    with pytest.raises(ImageError, match="other bytes"):
+        store.adopt("a.jpg", (kind, "0" * len(right)))
+
+
+@pytest.mark.parametrize("shorter_side", [None, 20])
 def test_what_is_no_whole_picture_is_refused(make_store, make_picture, tmp_path, shorter_side):
     store = make_store(shorter_side, max_pixels=48 * 36)
     cases = {
