@@ -41,7 +41,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--word-vectors",
         type=Path,
-        help="give an image model its text tower, for zero-shot and tags: GoogleNews' vectors",
+        help="give an image model its text tower: GoogleNews' vectors. Zero-shot and tags take W "
+        "for one into their space, which the file does not say (see `joint_space`)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier conversion")
 

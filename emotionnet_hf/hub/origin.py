@@ -18,7 +18,9 @@ _NOT_OF_THE_RECIPE = frozenset(
     | {"log_steps", "checkpoint_steps", "data"}
 )
 # Arguments that name files or folders of the one who trained.
-_FILES = frozenset({"text_model", "auxiliary_text_model", "word_vectors", "backbone_weights"})
+_FILES = frozenset(
+    {"text_model", "auxiliary_text_model", "word_vectors", "backbone_weights", "init_from"}
+)
 # Of the authors' checkpoints; the text models are of either kind, and the others of benchmarks.
 _ON_KEYWORDS = frozenset({"two-branch", "three-branch", "joint"})
 _NOUNS = {
@@ -94,6 +96,13 @@ def joint_space_doubt(model: ModelFolder) -> str:
     Returns:
         A sentence; empty where a record says that they were trained to meet.
     """
+    # Conversions of before this was said have no such entry, and know no more.
+    space = model.config.get("joint_space")
+    if space == "unknown" or (space is None and model.run is None and _on_keywords(model)):
+        return (
+            "It is not known whether they meet there: the file that this was converted from does "
+            "not say if its projection was pulled to word vectors or to a text model's features."
+        )
     if model.run is not None and not model.run.arguments.get("embedding_weight", 1.0):
         return "They were trained without the embedding loss and do not meet there."
     if model.run is not None or _on_keywords(model):

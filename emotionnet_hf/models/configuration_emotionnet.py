@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 from transformers import PreTrainedConfig
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
 
 AUTO_MAP = {
     "AutoConfig": "configuration_emotionnet.EmotionNetConfig",
@@ -35,6 +38,14 @@ _TASKS = {
     "EmotionNetForZeroShotImageClassification": ("zero-shot-image-classification",),
 }
 
+JointSpace = Literal["word_vectors", "text_model", "auxiliary_text_model", "untrained", "unknown"]
+_DOUBTS = {
+    "untrained": "W was not trained (embedding_weight: 0)",
+    "unknown": "it is not known in which space W lives: the converted file does not say whether it "
+    "was pulled to word vectors, as in the paper, or to a text model's features, as in the "
+    "published code's training of two branches (whoever knows sets joint_space in config.json)",
+}
+
 
 class EmotionNetConfig(PreTrainedConfig):
     """The architecture of EmotionNet (section 4 of the paper): trunk, projection, keyword tower.
@@ -47,6 +58,11 @@ class EmotionNetConfig(PreTrainedConfig):
         backbone_kwargs: More arguments for ``timm.create_model``.
         projection_dim: Size of the joint space, that of the word vectors (300 in the paper); 0 for
             a model without one, such as a converted benchmark model.
+        joint_space: What W was pulled to, and so what the rows of the text tower are: word vectors
+            (Eq. 3, ``word_vectors``), or a text model's features of single keywords, the ReLU of
+            its convolution: of the one that predicts soft labels (``text_model``) or of that of
+            extra supervision (``auxiliary_text_model``). ``untrained``: to nothing; ``unknown``: a
+            converted file does not say. Cosines of images with words mean little in the last two.
         auxiliary_dim: Size of the representation that an auxiliary head predicts, that of a text
             model of the eight SE30K8 classes (section 5.3, extra supervision); 0 for no such head.
         vocab_size: Number of keywords that the text tower knows, special tokens included.
@@ -66,6 +82,7 @@ class EmotionNetConfig(PreTrainedConfig):
     backbone: str = "resnet50"
     backbone_kwargs: dict[str, Any] | None = None
     projection_dim: int = 300
+    joint_space: JointSpace = "word_vectors"
     auxiliary_dim: int = 0
     vocab_size: int = 2
     pad_token_id: int = 0
@@ -99,6 +116,18 @@ class EmotionNetConfig(PreTrainedConfig):
             for task, entry in self._pipelines().items()
             if known.get(task) != _class_name(entry["impl"])
         }
+
+    @property
+    def joint_space_doubt(self) -> str | None:
+        """Why cosines of images with words may mean nothing; None where there is no reason."""
+        return _DOUBTS.get(self.joint_space)
+
+    def warn_of_joint_space(self) -> None:
+        """Say once why cosines of images with words may mean nothing, where there is a reason."""
+        if self.joint_space_doubt:
+            logger.warning_once(
+                f"Cosines with words may mean nothing here: {self.joint_space_doubt}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written to ``config.json``: ``custom_pipelines`` whoever writes it."""

@@ -172,6 +172,8 @@ def _fill(
     config = EmotionNetConfig(
         backbone=BACKBONE,
         projection_dim=len(projection),
+        # Nothing in the file says whether W was pulled to word vectors or to a text model.
+        joint_space="unknown" if len(projection) else "untrained",
         id2label=dict(enumerate(labels)),
         **sizes,
     )

@@ -79,6 +79,7 @@ class Conversion:
         classes: Number of classes.
         keywords: Number of keywords of the text model or the text tower; None without either.
         auxiliary: The folder of the auxiliary classifier, None where there is none.
+        joint_space: What W was pulled to, which no file says: ``unknown``; None without W.
     """
 
     kind: Kind
@@ -87,6 +88,7 @@ class Conversion:
     classes: int
     keywords: int | None
     auxiliary: Path | None
+    joint_space: str | None
 
     def summary(self) -> str:
         """Return the same for people, a few lines."""
@@ -99,6 +101,13 @@ class Conversion:
             lines.append("no joint space: for features and classification")
         elif self.keywords is None:
             lines.append("no text tower, so neither zero-shot nor tags: --word-vectors adds one")
+        if self.joint_space:
+            lines.append(
+                "W: the file does not say in which space it lives, that of word vectors (the "
+                "paper) or of a text model's features (the published code's training of two "
+                "branches). joint_space in config.json is unknown, and whatever compares images "
+                "with words warns of it; who knows better writes it there."
+            )
         return "\n".join(lines)
 
 
@@ -170,6 +179,7 @@ def convert_checkpoint(
             classes=made.models[""].config.num_labels,
             keywords=made.keywords,
             auxiliary=Path(out) / AUXILIARY if AUXILIARY in made.models else None,
+            joint_space="unknown" if kind not in ("text", "fine-tuned") else None,
         )
         _save(made, read, result)
     return result
@@ -280,6 +290,7 @@ def _save(made: _Made, read: OriginalCheckpoint, result: Conversion) -> None:
         "sha256": hashlib.sha256(read.path.read_bytes()).hexdigest(),
         "kind": result.kind,
         "tensors": result.tensors,
+        **({"joint_space": result.joint_space} if result.joint_space else {}),
         **read.facts,
         "emotionnet_hf": __version__,
     }

@@ -202,18 +202,20 @@ def _emotionnet_encoder(name: str, config: EmotionNetConfig) -> Encoder:
         model=_EmotionNetSpaces(trunk),
         dims=dims,
         **_processing(name),
-        **(_words(name, whole.text_tower) if has_words else {}),
+        **(_words(name, whole) if has_words else {}),
     )
 
 
-def _words(name: str, tower: Any) -> dict[str, Any]:
+def _words(name: str, whole: Any) -> dict[str, Any]:
     """Look keywords up in the tower of an EmotionNet."""
+    tower = whole.text_tower
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     tower.eval().requires_grad_(False)
     known = KnownWords(tokenizer, tower.keyword_embedding.weight)
 
     @torch.inference_mode()
     def text(keywords: Sequence[str]) -> np.ndarray:
+        whole.config.warn_of_joint_space()
         tokens = tokenizer(known.texts(keywords), padding=True, return_tensors="pt")
         vectors = tower(tokens["input_ids"], tokens["attention_mask"])
         return cast("np.ndarray", vectors.float().numpy())

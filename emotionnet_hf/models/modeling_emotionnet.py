@@ -71,7 +71,8 @@ class EmotionNetForPreTrainingOutput(ModelOutput):
         image_embeds: W f_v(x), float, (B, projection_dim).
         text_embeds: f_t(y), float, (T, projection_dim), when ``input_ids`` were given.
         auxiliary_embeds: The image in the space of the text model of extra supervision (section
-            5.3), float, (B, auxiliary_dim), where the model has that head.
+            5.3), or its class logits (the published code's ``fc_aux``), float, (B, auxiliary_dim),
+            where the model has that head.
     """
 
     logits: torch.Tensor | None = None
@@ -93,8 +94,9 @@ class EmotionNetHead(nn.Linear):
 class KeywordTower(nn.Module):
     """f_t of Eq. 3: the average of the word vectors of a list of keywords.
 
-    Word vectors are fixed, as in the paper. A row of zeros means "no vector known"; such keywords
-    are left out of the average.
+    Word vectors are fixed, as in the paper; they may be a text model's features of single keywords
+    instead (``joint_space`` of the configuration). A row of zeros means "no vector known"; such
+    keywords are left out of the average.
     """
 
     def __init__(self, config: EmotionNetConfig) -> None:
@@ -272,6 +274,8 @@ class EmotionNetForZeroShotImageClassification(EmotionNetPreTrainedModel):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
     ) -> torch.Tensor:
         """Return f_t(y), float, (T, projection_dim), for keyword ids (T, L)."""
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            self.config.warn_of_joint_space()
         return self.text_tower(input_ids, attention_mask)
 
     def forward(

@@ -143,6 +143,7 @@ class EmotionTaggingPipeline(Pipeline):
         tower = self.model.text_tower
         texts = list(labels)
         if asked:
+            self.model.config.warn_of_joint_space()
             texts = KnownWords(self.tokenizer, tower.keyword_embedding.weight).candidates(labels)
         tokens = self.tokenizer(texts, padding=True, return_tensors="pt").to(self.device)
         with torch.inference_mode():

@@ -264,6 +264,13 @@ class EmotionNetArguments(RunArguments):
         default="pretrained",
         metadata=_help("'pretrained' (timm's, ImageNet), 'none', or a .safetensors file."),
     )
+    init_from: str | None = field(
+        default=None,
+        metadata=_help(
+            "Start from a trained EmotionNet in place of backbone_weights: a run or model folder, "
+            "or a Hub repository; for training in stages."
+        ),
+    )
     image_size: int = field(default=224, metadata=_help("Side of the crop in pixels."))
     crop_scale: list[float] = field(
         default_factory=lambda: [0.08, 1.0],
@@ -285,11 +292,22 @@ class EmotionNetArguments(RunArguments):
         default="normalized", metadata=_help("Eq. 1 as in the published code or as printed.")
     )
     soft_label_threshold: float = field(
-        default=0.01, metadata=_help("Predictions under it count as 0 ('normalized').")
+        default=0.01,
+        metadata=_help(
+            "Predictions under it count as 0 ('normalized', and auxiliary_loss cross_entropy)."
+        ),
     )
     divide_by_classes: bool = field(default=False, metadata=_help("The 1/K of Eq. 2 as printed."))
     embedding_weight: float = field(
         default=1.0, metadata=_help("lambda of Eq. 4; 0 switches the embedding loss off.")
+    )
+    embedding_target: Literal["word_vectors", "text_model", "auxiliary_text_model"] = field(
+        default="word_vectors",
+        metadata=_help(
+            "What W is pulled to (Eq. 3): the average of the keywords' word vectors, or, as in the "
+            "published code, of their features in text_model or auxiliary_text_model (the ReLU of "
+            "its convolution)."
+        ),
     )
     auxiliary_text_model: str | None = field(
         default=None,
@@ -298,11 +316,18 @@ class EmotionNetArguments(RunArguments):
     auxiliary_weight: float = field(
         default=1.0, metadata=_help("Weight of the loss of extra supervision.")
     )
+    auxiliary_loss: Literal["embedding", "cross_entropy"] = field(
+        default="embedding",
+        metadata=_help(
+            "Form of extra supervision: a further embedding loss (the paper), or the cross entropy "
+            "of eight classes with the auxiliary text model's (the published code's fc_aux)."
+        ),
+    )
     auxiliary_representation: Literal["features", "logits"] = field(
         default="features",
         metadata=_help(
-            "Of the auxiliary text model: what its classes are read from, or the eight logits, as "
-            "many as the published code's head has outputs."
+            "Of the auxiliary text model, for auxiliary_loss embedding: what its classes are read "
+            "from, or the eight logits."
         ),
     )
     channels_last: bool | None = field(
@@ -338,6 +363,15 @@ class EmotionNetArguments(RunArguments):
             raise RecipeError(
                 "soft_labels is true, but the text model predicts emotion keywords alone: with "
                 f"classes: {self.classes} set soft_labels: false."
+            )
+        if self.init_from == "":  # a recipe that needs one; None is without
+            raise RecipeError(
+                "init_from is missing: give the run of the stage before, as --init_from."
+            )
+        if self.embedding_target == "auxiliary_text_model" and self.auxiliary_text_model is None:
+            raise RecipeError(
+                "embedding_target is 'auxiliary_text_model', and there is none: give its model "
+                "folder as --auxiliary_text_model, or choose another target."
             )
         if self.auxiliary_text_model == "":  # a recipe that needs one; None is without
             raise RecipeError(

@@ -6,6 +6,11 @@ visual embedding network, forcing the transformed feature vector to be compatibl
 embedding feature vector" (section 5.3). The paper leaves the rest to a supplement. Here an
 auxiliary head transforms the visual feature, and a further embedding loss, 1 - cos as in Eq. 3,
 pulls it to the representation of all the image's keywords.
+
+The published code has another form (``auxiliary_loss: cross_entropy``): its head ``fc_aux`` scores
+the eight classes, and learns the text model's probabilities by cross entropy, those under 0.01 set
+to 0 and the rest not scaled again; W is pulled to the text model's averaged features in place of
+word vectors (``embedding_target: auxiliary_text_model``).
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from datasets import Dataset
 
 from emotionnet_hf.data.keyword_lists import KeywordLists
 from emotionnet_hf.emotions import SE30K8
-from emotionnet_hf.losses import embedding_loss, has_text
+from emotionnet_hf.losses import classification_loss, embedding_loss, has_text
 from emotionnet_hf.training.arguments import EmotionNetArguments
 from emotionnet_hf.training.loop import Batch
 from emotionnet_hf.training.text_models import check_classes, load_text_model
@@ -29,7 +34,8 @@ class Guide:
         arguments: ``auxiliary_text_model``, and ``auxiliary_representation``: ``features``, the
             vector that the classes are read from (the paper's "representation produced by this
             text-classifier", hidden_size wide), or ``logits``, the eight classes' own (the
-            published code's auxiliary head has eight outputs, so this is its size).
+            published code's auxiliary head has eight outputs, so this is its size);
+            ``auxiliary_loss`` and, for cross entropy, ``soft_label_threshold``.
 
     Raises:
         RecipeError: There is no such text model, or its classes are not SE30K8's.
@@ -40,7 +46,9 @@ class Guide:
         self.model, self.tokenizer = load_text_model(folder, "auxiliary_text_model")
         remedy = "Train it with scripts/recipes/se30k8_textcnn.yaml."
         check_classes(self.model, list(SE30K8), remedy)
-        self.logits = arguments.auxiliary_representation == "logits"
+        self.cross_entropy = arguments.auxiliary_loss == "cross_entropy"
+        self.threshold = arguments.soft_label_threshold
+        self.logits = self.cross_entropy or arguments.auxiliary_representation == "logits"
         config = self.model.config
         self.dim: int = config.num_labels if self.logits else config.hidden_size
 
@@ -58,12 +66,18 @@ class Guide:
 
     @torch.no_grad()
     def representation(self, batch: Batch) -> torch.Tensor:
-        """Represent the keywords of a batch, float (B, dim); zeros where the guide knows none."""
+        """Represent the keywords of a batch, float (B, dim); zeros where the guide knows none.
+
+        For cross entropy: the probabilities of the eight classes.
+        """
         ids, mask = batch["auxiliary_ids"], batch["auxiliary_mask"]
         output = self.model.to(ids.device)(ids, mask)
-        found = output.logits if self.logits else output.pooler_output
+        found = (output.logits if self.logits else output.pooler_output).float()
+        if self.cross_entropy:
+            found = found.softmax(dim=-1)
+            found = found * (found >= self.threshold)
         known = (mask.bool() & (ids != self.tokenizer.unk_token_id)).any(dim=1, keepdim=True)
-        return found.float() * known
+        return found * known
 
     def losses(self, auxiliary_embeds: torch.Tensor, batch: Batch) -> Batch:
         """Compare the auxiliary head's output with the text, image by image.
@@ -73,11 +87,12 @@ class Guide:
             batch: With what ``batch`` made.
 
         Returns:
-            ``auxiliary_loss``, 1 - cos, float (B,), 0 where the guide knows no keyword, and
-            ``has_auxiliary_text``, bool (B,), which those are.
+            ``auxiliary_loss``, 1 - cos or the cross entropy, float (B,), 0 where the guide knows no
+            keyword, and ``has_auxiliary_text``, bool (B,), which those are.
         """
         text = self.representation(batch)
+        loss = classification_loss if self.cross_entropy else embedding_loss
         return {
-            "auxiliary_loss": embedding_loss(auxiliary_embeds.float(), text),
+            "auxiliary_loss": loss(auxiliary_embeds.float(), text),
             "has_auxiliary_text": has_text(text),
         }

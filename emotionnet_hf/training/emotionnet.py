@@ -29,6 +29,7 @@ from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError
 from emotionnet_hf.training.auxiliary import Guide
 from emotionnet_hf.training.data import load_splits
 from emotionnet_hf.training.image_rows import ImageRows
+from emotionnet_hf.training.joint_space import keyword_vectors
 from emotionnet_hf.training.keyword_rows import KeywordRows
 from emotionnet_hf.training.loop import Batch, fit
 from emotionnet_hf.training.processes import (
@@ -37,6 +38,7 @@ from emotionnet_hf.training.processes import (
     join_processes,
     one_run_of_all,
 )
+from emotionnet_hf.training.stages import open_start, start_from
 from emotionnet_hf.training.targets import COLUMNS, class_names, read_targets
 from emotionnet_hf.training.text_models import check_classes, load_text_model
 from emotionnet_hf.training.validation import measure
@@ -106,14 +108,19 @@ class EmotionNetTask:
 
     def _build_model(self, names: Sequence[str]) -> EmotionNetForPreTraining:
         """Make the model: trunk with its weights, new heads, the text model's word vectors."""
-        embedding = self.text_model.textcnn.embedding.weight
-        backbone = self.arguments.backbone
-        if self.arguments.backbone_weights == "pretrained":
+        arguments, start = self.arguments, None
+        embedding = keyword_vectors(arguments, self.text_model, self.tokenizer, self.guide)
+        backbone = arguments.backbone
+        if arguments.init_from:
+            start = open_start(arguments.init_from, backbone)
+            backbone = start.config.backbone
+        elif arguments.backbone_weights == "pretrained":
             backbone = pretrained_name(backbone)  # the model says later what it began from
         config = EmotionNetConfig(
             backbone=backbone,
-            backbone_kwargs=_size_of_fixed(self.arguments),
+            backbone_kwargs=_size_of_fixed(arguments),
             projection_dim=embedding.shape[1],
+            joint_space=arguments.embedding_target if arguments.embedding_weight else "untrained",
             auxiliary_dim=self.guide.dim if self.guide else 0,
             vocab_size=embedding.shape[0],
             pad_token_id=self.tokenizer.pad_token_id,
@@ -121,17 +128,20 @@ class EmotionNetTask:
             id2label=dict(enumerate(names)),
         )
         model = EmotionNetForPreTraining(config)
-        self.channels_last = _wants_channels_last(model, self.arguments)
-        load_backbone(model.emotionnet.backbone, config.backbone, self.arguments.backbone_weights)
+        self.channels_last = _wants_channels_last(model, arguments)
+        if start is None:
+            load_backbone(model.emotionnet.backbone, backbone, arguments.backbone_weights)
+        else:
+            start_from(model, start)
         model.text_tower.keyword_embedding.weight.copy_(embedding)
-        if not self.arguments.embedding_weight:
+        if not arguments.embedding_weight:
             # DistributedDataParallel waits for the gradient of whatever could have one.
             model.emotionnet.visual_projection.requires_grad_(False)
-        if self.arguments.gradient_checkpointing:
+        if arguments.gradient_checkpointing:
             model.emotionnet.backbone.set_grad_checkpointing(True)
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        if self.arguments.sync_batchnorm:
+        if arguments.sync_batchnorm:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return model
 

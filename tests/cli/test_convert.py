@@ -1,14 +1,18 @@
 import json
+import logging
 import pickle
 import shutil
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.models import resnet50
-from transformers import AutoModel, AutoModelForImageClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForImageClassification, AutoTokenizer, pipeline
 
+import emotionnet_hf.pipelines  # noqa: F401  (registers emotion-tagging)
 from emotionnet_hf.cli import convert, main
 from emotionnet_hf.models.convert_original import LABEL_SETS, NUMBERED
+from emotionnet_hf.models.encoders import open_encoder
 
 EMOTIONS = ["awe", "calm", "joy"]
 TAGS = ["tree", "joy", "Candy  Cane", "sea"]
@@ -69,6 +73,7 @@ def test_released_model_with_its_names(net, vocabularies, tmp_path, capsys):
     assert lines[0] == f"two-branch checkpoint, all 322 tensors placed: {out}"
     assert lines[1] == "3 classes"
     assert "--word-vectors" in lines[2]
+    assert "does not say in which space" in lines[3]
     model = AutoModelForImageClassification.from_pretrained(out)
     assert model.config.id2label == dict(enumerate(EMOTIONS))
 
@@ -85,6 +90,7 @@ def test_word_vectors_give_a_text_tower(net, vocabularies, tmp_path, capsys):
         "classes": 3,
         "keywords": 3,
         "auxiliary": None,
+        "joint_space": "unknown",
     }
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer("awe, Candy Cane, joy, tree").input_ids == [2, 3, 4, 1]
@@ -131,3 +137,32 @@ def test_bad_usage_ends_with_2(tmp_path, capsys):
 
 def test_command_offers_all_label_sets():
     assert (*LABEL_SETS, NUMBERED) == convert._LABELS
+
+
+def test_a_converted_model_never_compares_with_words_in_silence(
+    net, vocabularies, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(logging.Logger, "warning_once", logging.Logger.warning)
+    (tmp_path / "vectors.txt").write_text("3 2\njoy 1 2\nawe 3 4\ncandy_cane 5 6\n")
+    words = ["--vocabulary", tmp_path / "etag2idx.pkl", "--word-vectors", tmp_path / "vectors.txt"]
+    out = tmp_path / "out"
+    assert run("convert", net, *words, "--out", out, "--json") == 0
+    Image.new("RGB", (300, 280), "red").save(tmp_path / "a.png")
+    told = "it is not known in which space W lives"
+    for task, more in (
+        ("zero-shot-image-classification", {"candidate_labels": ["joy", "awe"]}),
+        ("emotion-tagging", {"candidates": ["joy", "awe"]}),
+    ):
+        caplog.clear()
+        pipeline(task, model=str(out))(str(tmp_path / "a.png"), **more)
+        assert told in caplog.text, task
+    caplog.clear()
+    open_encoder(out, "cpu").text(["joy"])  # search, index
+    assert told in caplog.text
+    caplog.clear()
+    pipeline("emotion-tagging", model=str(out))(str(tmp_path / "a.png"))  # its own classes
+    assert told not in caplog.text
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(config | {"joint_space": "word_vectors"}))
+    pipeline("emotion-tagging", model=str(out))(str(tmp_path / "a.png"), candidates=["joy"])
+    assert told not in caplog.text

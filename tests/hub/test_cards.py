@@ -211,6 +211,15 @@ def test_converted_model_is_told_by_its_kind(converted, kind, said):
     assert ("keywords of their uploaders" in first) == (kind != "fine-tuned")
 
 
+@pytest.mark.parametrize("space", [None, "unknown", "word_vectors"])
+def test_card_of_a_converted_model_says_that_its_joint_space_is_not_known(converted, space):
+    edit(converted / "config.json", joint_space=space)  # None: as conversions of before have it
+    first = before_limits(card_of(converted))
+    doubted = space != "word_vectors"
+    assert ("It is not known whether they meet there" in first) == doubted
+    assert ("`zero-shot-image-classification` compares" in first) != doubted
+
+
 def test_text_model_is_told_by_its_classes(textcnn):
     def first(text):
         if text is not None:

@@ -18,6 +18,7 @@ from emotionnet_hf.emotions import MIKELS, SE30K8
 from emotionnet_hf.keywords import Vocabulary
 from emotionnet_hf.models import (
     CheckpointError,
+    EmotionNetConfig,
     EmotionNetForImageClassification,
     EmotionNetForPreTraining,
     EmotionNetForZeroShotImageClassification,
@@ -189,6 +190,20 @@ def test_what_was_done_is_told_and_recorded(converted):
     assert (record["checkpoint"], record["kind"], record["tensors"]) == ("net.pth", kind, number)
     assert record.get("arch") == ("resnet50" if training else None)
     assert record.get("best_prec1") == (50.25 if training else None)
+
+
+def test_the_space_of_w_is_not_made_up(converted):
+    summary = " ".join(converted.result.summary().split())
+    record = json.loads((converted.out / "conversion.json").read_text())
+    folders = [converted.out, *([converted.result.auxiliary] if converted.result.auxiliary else [])]
+    spaces = {EmotionNetConfig.from_pretrained(folder).joint_space for folder in folders}
+    if converted.kind == "fine-tuned":
+        assert "in which space" not in summary and "joint_space" not in record
+        assert converted.result.joint_space is None and spaces == {"untrained"}
+    else:
+        assert "the file does not say in which space it lives" in summary
+        assert record["joint_space"] == converted.result.joint_space == "unknown"
+        assert spaces == {"unknown"}
 
 
 def test_without_word_vectors_what_needs_the_text_tower_refuses(converted):

@@ -72,6 +72,37 @@ def test_loss_is_one_minus_the_cosine(guide):
         assert found["has_auxiliary_text"][row]
 
 
+@pytest.mark.parametrize("threshold", [0.01, 0.13])
+def test_the_published_form_is_the_cross_entropy_of_the_guides_probabilities(
+    make_variant, se30k8_model, threshold
+):
+    guide = Guide(
+        make_variant(
+            auxiliary_text_model=str(se30k8_model),
+            auxiliary_loss="cross_entropy",
+            soft_label_threshold=threshold,
+        )
+    )
+    assert guide.dim == 8
+    logits = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    found = guide.losses(logits, batch_of(guide))
+    dropped = 0
+    for row, keywords in enumerate(LISTS):
+        if keywords == ["zzz"]:
+            assert found["auxiliary_loss"][row] == 0
+            assert not found["has_auxiliary_text"][row]
+            continue
+        scores = np.exp(naive_representation(se30k8_model, keywords, "logits").astype(np.float64))
+        target = scores / scores.sum()
+        dropped += (target < threshold).sum()
+        target[target < threshold] = 0  # and not scaled again
+        predicted = np.exp(logits[row].double().numpy())
+        expected = -(target * np.log(predicted / predicted.sum())).sum()
+        assert found["auxiliary_loss"][row].item() == pytest.approx(expected, abs=1e-5)
+        assert found["has_auxiliary_text"][row]
+    assert (dropped > 0) == (threshold == 0.13)
+
+
 def test_the_guide_itself_learns_nothing(guide):
     embeds = torch.randn(4, guide.dim, requires_grad=True)
     guide.losses(embeds, batch_of(guide))["auxiliary_loss"].sum().backward()

@@ -3,7 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from emotionnet_hf.models import TextCNNForSequenceClassification
+from emotionnet_hf.models import (
+    EmotionNetConfig,
+    EmotionNetForPreTraining,
+    TextCNNForSequenceClassification,
+)
 from emotionnet_hf.training import train_emotionnet, train_textcnn
 from emotionnet_hf.training.arguments import EmotionNetArguments, RecipeError, TextCNNArguments
 from emotionnet_hf.training.recipes import parse_recipe
@@ -293,6 +297,49 @@ def test_a_text_recipe_is_whole(name):
     assert given.keyword_lookup == ("as_written" if published else "spellings")
 
 
+STAGES = {
+    "published_code_stage1": {"soft_labels": False, "embedding_weight": 0.0},
+    "published_code_stage2": {"init_from": "first", "embedding_target": "text_model"},
+    "published_code_extra_annotation": {
+        **{"init_from": "first", "embedding_target": "auxiliary_text_model"},
+        **{"auxiliary_text_model": "eight", "auxiliary_loss": "cross_entropy"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_differs_from_the_paper_in_what_it_names(name):
+    given = ("init_from", "auxiliary_text_model")
+    more = {f"--{key}": value for key, value in STAGES[name].items() if key in given}
+    path = str(RECIPES / f"{name}.yaml")
+    for option in more:
+        others = [word for pair in more.items() if pair[0] != option for word in pair]
+        with pytest.raises(RecipeError, match=rf"missing.*as {option}"):
+            parse(path, *WORDS, *others)
+    found = parse(path, *WORDS, *(word for pair in more.items() for word in pair))
+    assert found == dataclasses.replace(PAPER, select_on=None, **STAGES[name])
+
+
+def test_the_stages_of_the_published_code_train(
+    release_data, release_model, se30k8_model, tmp_path
+):
+    given = {"data": release_data, "text_model": release_model, **TINY}
+    spaces = []
+    for name in STAGES:
+        more = {
+            **({"init_from": tmp_path / "published_code_stage1"} if "stage1" not in name else {}),
+            **({"auxiliary_text_model": se30k8_model} if "extra" in name else {}),
+        }
+        options = {**given, **more, "output_dir": tmp_path / name}
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        folder = train_emotionnet(parse(str(RECIPES / f"{name}.yaml"), *words))
+        config = EmotionNetConfig.from_pretrained(folder)
+        spaces.append((config.joint_space, config.auxiliary_dim))
+        # A saved model of each of them opens strictly, fc_aux and all.
+        EmotionNetForPreTraining.from_pretrained(folder)
+    assert spaces == [("untrained", 0), ("text_model", 0), ("auxiliary_text_model", 8)]
+
+
 def test_the_word2vec_recipe_trains_it_as_the_published_code():
     words = ["--data", "sample", "--output_dir", "run"]
     path = str(RECIPES / "published_code_word2vec_textcnn.yaml")
@@ -326,10 +373,11 @@ def test_every_recipe_is_one_of_these_and_shows_its_own_command():
         for path in RECIPES.glob("*.yaml")
         if not path.stem.startswith("scale_")  # what a reproduction changes in recipes
     }
-    assert set(found) == {*ABLATIONS, *TEXTS, "table3_extra_annotation"}
+    assert set(found) == {*ABLATIONS, *STAGES, *TEXTS, "table3_extra_annotation"}
     for name, text in found.items():
         script = "train_textcnn.py" if name in TEXTS else "train_emotionnet.py"
-        assert f"accelerate launch scripts/{script} scripts/recipes/{name}.yaml" in text
+        command = text.replace(" \\\n#      ", "")
+        assert f"accelerate launch scripts/{script} scripts/recipes/{name}.yaml" in command
         assert "# Expected" in text
         assert "# Cost: not measured" in text
 

@@ -93,7 +93,8 @@ def evaluate_zero_shot(
         settings={k: str(v) if isinstance(v, Path) else v for k, v in settings.items()},
         notes=[
             *chosen.sentences(),
-            _image_sentence(embedding, chosen),
+            _image_sentence(embedding, chosen, net.config.joint_space),
+            *_space_sentences(embedding, chosen, net.config),
             origin(benchmark.classes, categories),
             *_other_forms_sentence(vectors),
             *_uncovered_sentence(vectors),
@@ -197,13 +198,33 @@ def _absent_sentence(benchmark: Benchmark, split: str) -> list[str]:
     ]
 
 
-def _image_sentence(embedding: str, arguments: ZeroShotArguments) -> str:
+def _space_sentences(embedding: str, arguments: ZeroShotArguments, config: Any) -> list[str]:
+    """Say what makes cosines with W f_v(x) mean less, or something else, than they seem to."""
+    if embedding != "image_embeds":
+        return []
+    if config.joint_space_doubt:
+        config.warn_of_joint_space()
+        return [f"These numbers may mean nothing: {config.joint_space_doubt}."]
+    if config.joint_space != "word_vectors" and not arguments.uses_text_model:
+        return [
+            "In place of word vectors this model has a text model's features of keywords, the ReLU "
+            f"of its convolution ({config.joint_space}), towards which W was trained."
+        ]
+    return []
+
+
+def _image_sentence(embedding: str, arguments: ZeroShotArguments, space: str) -> str:
     if embedding == "auxiliary_embeds":
         return "The image is in that space by the auxiliary head, which the text model guided."
-    if arguments.uses_text_model:
+    if arguments.uses_text_model and space == "word_vectors":
         return (
             "The image is W f_v(x), which was trained towards word vectors and not towards the "
             "text model; it has the same size (the published code does so)."
+        )
+    if arguments.uses_text_model and space.endswith("text_model"):
+        return (
+            "The image is W f_v(x), which was trained towards the features of a text model "
+            f"({space})."
         )
     return "The image is W f_v(x)."
 

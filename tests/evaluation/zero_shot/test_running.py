@@ -91,6 +91,23 @@ def test_a_word_vector_model_that_knows_the_answer_is_always_right(toy, rows, fo
     )
 
 
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ("unknown", "may mean nothing: it is not known in which space W lives"),
+        ("untrained", "may mean nothing: W was not trained"),
+        ("text_model", "In place of word vectors this model has a text model's features"),
+        ("word_vectors", None),
+    ],
+)
+def test_the_report_says_what_the_joint_space_is_worth(toy, rows, make_emotionnet, space, told):
+    folder = make_emotionnet(joint_space=space)
+    notes = " ".join(evaluate_zero_shot(toy.benchmark(rows), folder, **FAST).notes)
+    assert ("may mean nothing" in notes) == (space in ("unknown", "untrained"))
+    assert told is None or told in notes
+    assert ("In place of word vectors" in notes) == (space == "text_model")
+
+
 def naive_text_scores(folder, text_folder, rows, embedding, output):
     text = TextCNNForSequenceClassification.from_pretrained(text_folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(text_folder)
