@@ -30,6 +30,8 @@ class KeywordRows(TorchDataset[Any]):
         everything: Read all keywords; without it, those that name no emotion, which are what
             emotion keywords are predicted from. Emotion keywords that the tokenizer does not know
             are left out like the others: as unknown words they would still tell their number.
+        dropout: Share of the keywords of a batch that are masked out.
+        seed: Which ones are is a function of it, epoch and row, for any number of processes.
 
     Attributes:
         keywords: All keywords of each row, as ids.
@@ -42,9 +44,12 @@ class KeywordRows(TorchDataset[Any]):
         tokenizer: PreTrainedTokenizerFast,
         targets: Targets,
         everything: bool = False,
+        dropout: float = 0.0,
+        seed: int = 0,
     ) -> None:
         ids = tokenizer.get_vocab()
         self.pad = tokenizer.pad_token_id
+        self.dropout, self.seed = dropout, seed
         self.targets = targets
         column = split.select_columns(["keywords"]).with_format("arrow")[:]["keywords"]
         self.keywords = KeywordLists.from_names(column, ids, unknown=tokenizer.unk_token_id)
@@ -70,8 +75,18 @@ class KeywordRows(TorchDataset[Any]):
     def __getitems__(self, batch: MicroBatch) -> Batch:
         """Return a batch: ids and mask int64 (B, L), labels float32 (B, K)."""
         ids, mask = self.context.rows(batch.rows).padded(self.pad)
+        if self.dropout:
+            mask = mask * self._kept(batch, mask.shape[1])
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),
             "labels": torch.from_numpy(self.targets.labels(batch.rows)),
         }
+
+    def _kept(self, batch: MicroBatch, length: int) -> np.ndarray:
+        """Draw which keywords stay, bool (B, L)."""
+        drawn = [
+            np.random.default_rng([self.seed, batch.epoch, int(row)]).random(length)
+            for row in batch.rows
+        ]
+        return np.stack(drawn) >= self.dropout

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import torch
+from accelerate import PartialState
 
 from emotionnet_hf.data.schema import SchemaError
 from emotionnet_hf.lock import AnotherRunError
@@ -17,7 +17,13 @@ from emotionnet_hf.models import CheckpointError
 from emotionnet_hf.models.backbones import BackboneWeightsError
 from emotionnet_hf.text import WordVectorError
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
-from emotionnet_hf.training.processes import TrainingError, is_news, join_processes
+from emotionnet_hf.training.processes import (
+    TrainingError,
+    is_news,
+    is_one_of_several,
+    join_processes,
+    leave,
+)
 from emotionnet_hf.training.recipes import parse_recipe
 
 Arguments = TypeVar("Arguments", bound=RunArguments)
@@ -48,16 +54,13 @@ def run_script(
     except _EXPECTED as error:
         if is_news(error):
             sys.stderr.write(f"{Path(argv[0]).stem}: {error}\n")
-        _fail()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def _fail() -> None:
-    """End this process."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        # The interpreter's own end would wait for a group that is broken, or be aborted by it.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.exit(1)
+        leave()
+    except Exception as error:
+        if not is_one_of_several():
+            raise
+        if is_news(error):
+            traceback.print_exc()
+        leave()
+    if is_one_of_several():
+        PartialState().wait_for_everyone()
+        PartialState().destroy_process_group()

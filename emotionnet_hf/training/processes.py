@@ -11,6 +11,8 @@ import hashlib
 import logging
 import os
 import socket
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,6 +32,9 @@ Result = TypeVar("Result")
 # By what MPI programs and all other launchers say how many processes they started; see
 # `get_cpu_distributed_information` of Accelerate.
 _COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+# Seconds that a failed run waits for its processes to hear of it.
+_PATIENCE = 3.0
 
 
 class TrainingError(RuntimeError):
@@ -86,9 +91,14 @@ def _check_not_alone(state: PartialState) -> None:
     ):
         raise TrainingError(
             "accelerate launch was asked for several processes and started one: on CPUs it needs "
-            "mpirun for more (--mpirun_hostfile). Use `torchrun --nproc_per_node N SCRIPT ...` or "
+            "mpirun and --mpirun_hostfile for more. Use `torchrun --nproc_per_node N SCRIPT` or "
             "--num_processes 1."
         )
+
+
+def is_one_of_several() -> bool:
+    """Return whether this process can talk to others of its run."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def all_do(work: Callable[[], Result]) -> Result:
@@ -198,16 +208,38 @@ def is_news(error: Exception) -> bool:
     store = _store()
     if store is None:
         return True
+    digest = hashlib.sha256(_told(error).encode()).hexdigest()
+    is_first = store.add(f"told/{digest}", 1) == 1
+    # The last question, since the store may be gone once all have told; see `leave`.
+    others = store.add("told", 1) - 1
     # The loss of a process is news where that process could not say anything itself.
-    before = store.add("told", 1) - 1
-    if isinstance(error, LostProcessError):
-        return before == 0
-    return store.add(f"told/{hashlib.sha256(_told(error).encode()).hexdigest()}", 1) == 1
+    return others == 0 if isinstance(error, LostProcessError) else is_first
+
+
+def leave() -> None:
+    """End this process, whose run failed, with status 1.
+
+    Raises:
+        SystemExit: There are no other processes.
+    """
+    store = _store()
+    if store is None and not is_one_of_several():
+        sys.exit(1)
+    # Who keeps the store keeps it until the others have asked what has been told.
+    patience = time.monotonic() + _PATIENCE
+    while store and PartialState().is_main_process and time.monotonic() < patience:
+        if store.add("told", 0) >= PartialState().num_processes:
+            break
+        time.sleep(0.05)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The interpreter's own end would wait for a group that is broken, or be aborted by it.
+    os._exit(1)
 
 
 def _store() -> torch.distributed.Store | None:
     """Return what the processes found each other by, None where it went with its keeper."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not is_one_of_several():
         return None
     keeper = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     try:

@@ -131,27 +131,27 @@ class _TextCNNTask:
             lists.to_pylist(), emotion_vocabulary(train.features), arguments
         )
         self.model = _build_model(arguments, names, embedding)
-        self.train_rows = self.rows(train)
+        self.train_rows = self.rows(train, arguments.keyword_dropout)
         self.validation_rows = self.rows(splits["validation"]) if "validation" in splits else None
         check_text(self.train_rows, "train")
         if self.validation_rows is not None:
             check_text(self.validation_rows, "validation")
 
-    def rows(self, split: Dataset) -> KeywordRows:
+    def rows(self, split: Dataset, dropout: float = 0.0) -> KeywordRows:
         """Return keywords and targets of a split."""
         classes = self.arguments.classes
         return KeywordRows(
-            split, self.tokenizer, read_targets(classes, split), everything=classes == "se30k8"
+            split,
+            self.tokenizer,
+            read_targets(classes, split),
+            everything=classes == "se30k8",
+            dropout=dropout,
+            seed=self.arguments.seed,
         )
 
     def losses(self, model: nn.Module, batch: Batch, accelerator: Accelerator) -> Batch:
-        """Return the multi-label cross entropy on the softmax, with dropped keywords."""
-        mask = batch["attention_mask"]
-        if self.arguments.keyword_dropout:
-            mask = mask * (
-                torch.rand(mask.shape, device=mask.device) >= self.arguments.keyword_dropout
-            )
-        logits = model(input_ids=batch["input_ids"], attention_mask=mask).logits
+        """Return the multi-label cross entropy on the softmax."""
+        logits = model(batch["input_ids"], batch["attention_mask"]).logits
         targets = batch["labels"]
         if self.arguments.targets == "normalized":
             targets = normalized_labels(targets)

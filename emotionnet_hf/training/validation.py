@@ -64,8 +64,10 @@ def measure(
         accelerator: Of the run.
 
     Returns:
-        The metrics and the mean of each further value, equal on all processes.
+        The metrics and the mean of each further value, equal on all processes; nothing of no rows.
     """
+    if not num_rows:
+        return {}
     rows = np.arange(accelerator.process_index, num_rows, accelerator.num_processes)
     parts = []
     # As many batches in each process, since a forward pass may communicate: a process without rows

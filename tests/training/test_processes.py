@@ -1,154 +1,110 @@
-"""Several processes, started as a user starts them: as many as asked for, and one result."""
+"""Several processes: as many as asked for, one result, one end."""
 
 import dataclasses
-import json
 import os
-import socket
-import subprocess
-import sys
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import yaml
-from safetensors.torch import load_file
+import torch
+from datasets import Dataset, Image, load_dataset
 
 from emotionnet_hf.lock import AnotherRunError, one_run
-from emotionnet_hf.training import train_emotionnet, train_textcnn
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-SCRIPTS = {"textcnn": "train_textcnn.py", "emotionnet": "train_emotionnet.py"}
-TRAIN = {"textcnn": train_textcnn, "emotionnet": train_emotionnet}
-
-# Sums of float32 in another order; seen: 3e-6 of a tensor's norm. With bfloat16 a last bit is 4e-3.
-TOLERANCE = 1e-4
-TOLERANCE_BF16 = 2e-2
-
-
-# --- starting and judging runs --------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def command(kind, arguments, *more):
-    """A script and its recipe, in a file beside the run folder."""
-    recipe = Path(arguments.output_dir).with_suffix(".yaml")
-    recipe.write_text(yaml.safe_dump(dataclasses.asdict(arguments)))
-    return [str(REPOSITORY / "scripts" / SCRIPTS[kind]), str(recipe), *more]
-
-
-def start(words, **variables):
-    """Start a process in a group of its own."""
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    }
-    environ |= {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, *words],
-        env=environ | {name: str(value) for name, value in variables.items()},
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def torchrun(words, processes=2):
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-    return start([*launcher, "--master_port", str(free_port()), *words])
-
-
-def accelerate_launch(words, *options):
-    return start(["-m", "accelerate.commands.launch", *options, *words])
-
-
-def by_hand(words, others=None, processes=2):
-    """Start each process by five variables, as Slurm or Kubernetes would; others: the last one."""
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": processes}
-    return [
-        start(
-            words if others is None or rank < processes - 1 else others,
-            **place,
-            RANK=rank,
-            LOCAL_RANK=rank,
-        )
-        for rank in range(processes)
-    ]
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
-def ended(process):
-    """What a run that fails writes, and how it ends."""
-    output, _ = process.communicate(timeout=300)
-    return output, process.returncode
-
-
-def check_processes(run, expected):
-    """Fail unless exactly so many processes ran, and each knew who it was."""
-    written = sorted((Path(run) / "processes").glob("*.json"))
-    found = [json.loads(path.read_text()) for path in written]
-    assert [(p["process"], p["num_processes"]) for p in found] == [
-        (rank, expected) for rank in range(expected)
-    ]
-    assert len({p["pid"] for p in found}) == expected
-    assert {p["backend"] for p in found} == {"gloo" if expected > 1 else None}
-    return [p["pid"] for p in found]
-
-
-def records(run):
-    return [json.loads(line) for line in (Path(run) / "metrics.jsonl").open()]
-
-
-def check_equal(run, other, tolerance=TOLERANCE):
-    """Fail unless both runs end with the same weights and recorded the same numbers."""
-    mine, theirs = (load_file(Path(r) / "model" / "model.safetensors") for r in (run, other))
-    assert mine.keys() == theirs.keys()
-    for name, tensor in mine.items():
-        gap = (tensor.double() - theirs[name].double()).norm()
-        assert gap <= tolerance * tensor.double().norm() + 1e-12, name
-    for record, same in zip(records(run), records(other), strict=True):
-        assert record.keys() == same.keys()
-        for kind in {"train", "validation"} & record.keys():
-            assert same[kind] == pytest.approx(record[kind], rel=10 * tolerance, abs=tolerance)
-
-
-def moved(run, start_of):
-    """How far training took the weights, to show that a comparison of two runs says something."""
-    after = load_file(Path(run) / "model" / "model.safetensors")
-    return max((after[name] - value).abs().max().item() for name, value in start_of.items())
-
-
-@pytest.fixture
-def make(make_textcnn, make_emotionnet):
-    """Arguments of either training; of 103 and 17 rows no batch comes out even."""
-    makers = {"textcnn": make_textcnn, "emotionnet": make_emotionnet}
-    return lambda kind, name, **changes: makers[kind](name, **changes)
-
-
-# --- two processes are one ------------------------------------------------------------------
+from emotionnet_hf.training import RecipeError, TrainingError, train_emotionnet, train_textcnn
+from emotionnet_hf.training.processes import (
+    LostProcessError,
+    _check_not_alone,
+    all_do,
+    explained_loss_of_a_process,
+    first_does,
+)
+from tests.training.starting import (
+    LAUNCHER,
+    by_hand,
+    check_two_are_one,
+    command,
+    dying,
+    ended,
+)
 
 
 @pytest.mark.parametrize("kind", ["textcnn", "emotionnet"])
 def test_two_processes_of_torchrun_are_one(make, kind):
     changes = {"epochs": 1, "gradient_accumulation_steps": 2}
-    one, two = (make(kind, name, **changes) for name in ("one", "two"))
-    process = torchrun(command(kind, two))
-    TRAIN[kind](one)
-    finish(process)
-    check_processes(one.output_dir, 1)
-    check_processes(two.output_dir, 2)
-    check_equal(one.output_dir, two.output_dir)
+    changes |= {"keyword_dropout": 0.2} if kind == "textcnn" else {}
+    check_two_are_one(kind, *(make(kind, name, **changes) for name in ("one", "two")))
+
+
+# --- one fails, all end ---------------------------------------------------------------------
+
+
+def told_once(processes, message):
+    """Fail unless all ended with status 1 and one of them said why, in one line."""
+    told = [ended(process) for process in processes]
+    assert [status for _, status in told] == [1] * len(processes), told
+    lines = "".join(output for output, _ in told).splitlines()
+    assert [line for line in lines if message in line] and "Traceback" not in "\n".join(lines), (
+        lines
+    )
+    assert len([line for line in lines if line.startswith("train_")]) == 1, lines
+
+
+@pytest.mark.slow
+def test_a_bad_recipe_is_told_once(make_textcnn):
+    words = command("textcnn", make_textcnn(), "--learning_rate", "-1")
+    told_once(by_hand(words), "learning_rate is -1.0; it must be above 0")
+
+
+@pytest.mark.slow
+def test_processes_of_different_arguments_are_refused(make_textcnn):
+    arguments = make_textcnn()
+    words = command("textcnn", arguments)
+    told_once(by_hand(words, [*words, "--epochs", "3"]), "epochs was 2 and is 3")
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_run_is_told_once(make_textcnn):
+    train_textcnn(make_textcnn(epochs=1))
+    told_once(by_hand(command("textcnn", make_textcnn(epochs=2))), "epochs was 1 and is 2")
+
+
+@pytest.mark.slow
+def test_a_picture_that_one_process_cannot_open_ends_both(make_emotionnet, tmp_path):
+    arguments = make_emotionnet()
+    splits = load_dataset(arguments.data)
+    rows = splits["train"].cast_column("image", Image(decode=False)).to_list()
+    rows[40]["image"]["bytes"] = rows[40]["image"]["bytes"][:100]
+    (tmp_path / "bad").mkdir()
+    bad = Dataset.from_list(rows, features=splits["train"].features)
+    bad.to_parquet(tmp_path / "bad" / "train-00000-of-00001.parquet")
+    arguments.data = str(tmp_path / "bad")
+    told_once(by_hand(command("emotionnet", arguments)), "the image of row 40 of split train")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_other_of_a_killed_process_ends_and_says_so(make_textcnn, rank):
+    arguments = make_textcnn()
+    processes = by_hand(dying(arguments, rank, 7) + command("textcnn", arguments))
+    told = [ended(process) for process in processes]
+    assert told[rank][1] == -signal.SIGKILL
+    output, status = told[1 - rank]
+    assert status == 1
+    assert output.splitlines()[-1].startswith("train_textcnn: another process of this run ended")
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_synchronised_batchnorm_on_a_cpu_is_one_clear_error(make_emotionnet, processes):
+    arguments = make_emotionnet(sync_batchnorm=True, backbone="test_resnet")
+    if processes == 1:
+        with pytest.raises(RecipeError, match=r"sync_batchnorm is true.* on cpu.*leave it out"):
+            train_emotionnet(arguments)
+    else:
+        told_once(by_hand(command("emotionnet", arguments)), "sync_batchnorm is true")
+    assert not Path(arguments.output_dir).exists()
 
 
 # --- a second run
@@ -170,3 +126,49 @@ def test_a_second_run_is_refused_before_it_reads_anything(make, tmp_path):
     with one_run(arguments.output_dir, inside=True), ThreadPoolExecutor(1) as other:
         with pytest.raises(AnotherRunError, match=f"run .process {os.getpid()} on"):
             other.submit(train_emotionnet, arguments).result()
+
+
+# --- alone by mistake -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    for name in LAUNCHER:
+        monkeypatch.delenv(name, raising=False)
+    return SimpleNamespace(num_processes=1, device=torch.device("cuda"))
+
+
+def test_one_process_is_let_alone(alone):
+    _check_not_alone(alone)
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"])
+def test_a_process_that_does_not_find_the_others_is_refused(alone, monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    with pytest.raises(TrainingError, match=r"4 processes were started.*on cuda"):
+        _check_not_alone(alone)
+    _check_not_alone(SimpleNamespace(num_processes=4))
+    monkeypatch.setenv(name, "1")
+    _check_not_alone(alone)
+
+
+def test_accelerate_launch_that_starts_one_process_of_many_is_refused(alone, monkeypatch):
+    for name, value in (("ACCELERATE_USE_CPU", "True"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "1")):
+        _check_not_alone(alone)
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match=r"started one.*torchrun --nproc_per_node"):
+        _check_not_alone(alone)
+
+
+def test_what_one_process_does_for_all_it_does_and_fails_for_all():
+    assert first_does(lambda: 3) == all_do(lambda: 3) == 3
+    for do in (first_does, all_do):
+        with pytest.raises(ZeroDivisionError):
+            do(lambda: 1 / 0)
+
+
+def test_other_runtime_errors_are_not_taken_for_a_lost_process():
+    with pytest.raises(RuntimeError, match="out of memory"), explained_loss_of_a_process():
+        raise RuntimeError("out of memory")
+    with pytest.raises(LostProcessError), explained_loss_of_a_process():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection closed by peer")
