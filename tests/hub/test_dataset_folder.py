@@ -6,12 +6,14 @@ import pytest
 
 from emotionnet_hf.data import build_dataset
 from emotionnet_hf.data.built_folder import BuiltFolderError
+from emotionnet_hf.files import unfinished_name
 from emotionnet_hf.hub.dataset_folder import (
     DatasetFolderError,
     DatasetFolderNotFoundError,
     open_dataset,
 )
 from emotionnet_hf.hub.privacy import PrivateTextError
+from emotionnet_hf.lock import one_run
 
 
 def shard(folder):
@@ -39,6 +41,15 @@ def test_built_folder_is_opened_with_all_that_is_published(built):
     assert opened.left_out == ("statistics.json",)
     assert sum(opened.rows.values()) == 39
     assert dict(opened.contents())["build.json"] == built / "build.json"
+
+
+def test_locks_and_what_is_unfinished_stay_here(built):
+    before = open_dataset(built)
+    shard = next((built / "data").iterdir()).name
+    with one_run(built, inside=True), one_run(built / "data" / shard):
+        (built / unfinished_name("README.md")).touch()
+        (built / "data" / unfinished_name(shard)).touch()
+        assert open_dataset(built) == before
 
 
 def test_release_is_refused(release, se30k8_release, built):

@@ -3,12 +3,14 @@ import shutil
 
 import pytest
 
+from emotionnet_hf.files import unfinished_name
 from emotionnet_hf.hub.model_folder import (
     ModelFolderError,
     ModelFolderNotFoundError,
     open_model,
 )
 from emotionnet_hf.hub.privacy import PrivateTextError
+from emotionnet_hf.lock import one_run
 
 
 def edit(path, **changes):
@@ -65,6 +67,13 @@ def test_pickles_stay_here(model, name):
     (model / name).write_bytes(b"")
     opened = open_model(model)
     assert name not in opened.files and opened.left_out == opened.pickles == (name,)
+
+
+def test_locks_and_what_is_unfinished_stay_here(model, run_folder):
+    before = open_model(model)
+    with one_run(run_folder, inside=True), one_run(model, inside=True), one_run(model):
+        (model / unfinished_name("config.json")).touch()
+        assert open_model(model) == open_model(run_folder) == before
 
 
 def test_weights_in_a_pickle_alone_are_no_model(model):
