@@ -320,6 +320,5 @@ def _candidates_without_ending(word: str) -> Iterator[str]:
 def _stems(stem: str) -> list[str]:
     """What stood before -ing or -ed: as it is, with its silent e, or not doubled."""
     if _DOUBLED.search(stem):
-        single = [stem[:-1]]
-        return [stem, *single] if stem[-1] in "lsz" else [*single, stem]
+        return [stem, stem[:-1]]  # "add-ing", "stopp-ed"
     return [stem + "e", stem] if _SHORT.fullmatch(stem) else [stem, stem + "e"]

@@ -16,7 +16,7 @@ _PLACE = "\x00"
 
 
 class KeywordZeroShotPipeline(ZeroShotImageClassificationPipeline):
-    """Compare images with any words, as the stock pipeline of the same task does.
+    """Compare images with words and phrases, as the stock pipeline of the same task does.
 
     The words of ``hypothesis_template`` that are not the candidate do not count: a text here is a
     list of keywords and no sentence, so every template gives the same scores. Candidates that are

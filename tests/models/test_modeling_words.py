@@ -110,6 +110,7 @@ def test_other_words_are_not(words, text):
 
 
 def test_the_best_form_comes_first():
+    assert KnownWords(keyword_tokenizer(["but", "butt"])).look_up("butting").keywords == ("butt",)
     assert KnownWords(keyword_tokenizer(["car", "care"])).look_up("caring").keywords == ("care",)
     assert KnownWords(keyword_tokenizer(["hop", "hope"])).look_up("hopping").keywords == ("hop",)
     assert KnownWords(keyword_tokenizer(["dogs", "dog"])).look_up("dog's").keywords == ("dogs",)
@@ -169,6 +170,12 @@ PHRASES = {
 def test_a_phrase_is_known_by_its_parts(words, text, expected):
     look = words.look_up(text)
     assert (list(look.keywords), list(look.unknown)) == expected
+
+
+def test_words_that_say_nothing_are_left_out_of_a_phrase_but_are_words():
+    words = KnownWords(keyword_tokenizer(["of", "the", "joy", "end"]))
+    assert found(words, "the joys of endings") == ["joy", "end"]
+    assert (found(words, "the"), found(words, "the, of")) == (["the"], ["the", "of"])
 
 
 def test_each_keyword_of_a_list_is_looked_up(words):
