@@ -1,4 +1,5 @@
 import socket
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -115,6 +116,27 @@ def test_url_gives_the_tags_of_the_file(tag, served):
     name = save(folder / "a.png")
     result, local = tag(f"{address}/a.png", name)
     assert result == Tagged(f"{address}/a.png", local.tags)
+
+
+def test_url_with_spaces_and_accents(tag, served):
+    folder, address = served
+    path = save(folder / "ein Café.png")
+    (expected,) = tag(path)
+    for url in (f"{address}/ein Café.png", f"{address}/ein%20Caf%C3%A9.png"):
+        (tagged,) = tag(url)
+        assert (tagged.error, tagged.tags) == (None, expected.tags)
+
+
+def test_heic_in_a_folder_is_tagged_or_the_extra_is_named(tag, tmp_path, monkeypatch):
+    picture = Image.open(save(tmp_path / "a.png"))
+    pytest.importorskip("pillow_heif").from_pillow(picture).save(tmp_path / "b.heic", quality=90)
+    png, heic = tag(str(tmp_path))
+    assert heic.tags
+    assert {tag["label"] for tag in heic.tags} == {tag["label"] for tag in png.tags}
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    png, heic = tag(str(tmp_path))
+    assert png.tags
+    assert "emotionnet-hf[heic]" in str(heic.error)
 
 
 def test_url_of_nothing_is_one_error(tag, served):

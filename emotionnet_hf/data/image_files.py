@@ -10,7 +10,6 @@ texts, which belong there.
 from __future__ import annotations
 
 import glob
-import importlib.util
 import os
 import re
 from collections import Counter
@@ -29,10 +28,11 @@ Image.init()
 IMAGE_ENDINGS = frozenset(
     (
         *(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS),
-        *((".heic", ".heif") if importlib.util.find_spec("pillow_heif") else ()),
+        *(".heic", ".heif", ".hif"),
     )
 )
-"""Endings of pictures, in small letters; those of HEIC where the extra for it is installed."""
+"""Endings of pictures, in small letters; those of HEIC whether or not the extra for it is
+installed: without it each such picture is an error that names the extra."""
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # What lies beside pictures and is none: nobody is told of it.
@@ -58,7 +58,7 @@ class FoundImages:
 
     Attributes:
         paths: The images, sorted, at least one.
-        passed_over: Files in the same place that are not read, by kind: `.heic`, `hidden`, ...
+        passed_over: Files in the same place that are not read, by kind: `.svg`, `hidden`, ...
     """
 
     paths: list[str]
@@ -191,8 +191,8 @@ def is_archive(path: str | Path) -> bool:
 def told_passed_over(kinds: Mapping[str, int]) -> str:
     """Kinds of files with their counts in one line, the most frequent first.
 
-    >>> told_passed_over({".svg": 1, ".heic": 12})
-    '12 .heic, 1 .svg'
+    >>> told_passed_over({".svg": 1, ".mp4": 12})
+    '12 .mp4, 1 .svg'
     """
     ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count:,} {kind}" for kind, count in ordered)

@@ -28,6 +28,8 @@ def server():
             asked.append((self.path, self.headers["User-Agent"]))
             self.send_response(404 if self.path == "/no" else 200)
             self.send_header("Content-Length", str(len(buffer.getvalue())))
+            if self.path == "/noai":
+                self.send_header("X-Robots-Tag", "noai")
             self.end_headers()
             self.wfile.write(buffer.getvalue())
 
@@ -79,6 +81,15 @@ def test_failures_are_told_as_json_and_by_the_exit_code(server, tmp_path, capsys
     assert len(server.asked) == 2
     assert run(urls, "--out", tmp_path / "out", LOCAL, "--retry-failed") == 1
     assert len(server.asked) == 3
+
+
+def test_what_others_may_not_use_is_a_failure_unless_told_otherwise(server, tmp_path, capsys):
+    urls = write(tmp_path, f"a.jpg,{server.url}/noai", f"b.jpg,{server.url}/b")
+    assert run(urls, "--out", tmp_path / "out", LOCAL) == 1
+    assert "1 failed: not allowed (1)" in capsys.readouterr().out
+    assert "not allowed: X-Robots-Tag noai" in (tmp_path / "out/failures.csv").read_text()
+    assert run(urls, "--out", tmp_path / "1", LOCAL, "--disallowed-directives", "noindex") == 0
+    assert run(urls, "--out", tmp_path / "2", LOCAL, "--disallowed-directives") == 0
 
 
 def test_loopback_needs_the_flag(server, tmp_path, capsys):
