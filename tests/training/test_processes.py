@@ -118,6 +118,7 @@ def test_all_processes_of_a_second_run_are_refused_and_told_of_once(make):
     told = "".join(output for output, _ in outcomes)
     line = f"train_textcnn: another run is at work on {arguments.output_dir} (process {os.getpid()}"
     assert told.count(line) == 1
+    assert "Traceback" not in told
     assert not Path(arguments.output_dir).exists()
 
 
