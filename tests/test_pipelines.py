@@ -266,6 +266,14 @@ def test_saved_pipeline_holds_code_that_runs_without_the_package(tagger, checkpo
     assert same(pipeline("emotion-tagging", model=str(tmp_path))(picture(0)), tagger(picture(0)))
 
 
+@pytest.mark.parametrize("task", ["emotion-tagging", "zero-shot-image-classification"])
+def test_opening_a_pipeline_asks_nothing_on_the_terminal(checkpoint, monkeypatch, capfd, task):
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "n")
+    pipeline(task, model=str(checkpoint))
+    assert not asked and not capfd.readouterr().out
+
+
 @pytest.mark.parametrize("trust", [None, False, True])
 def test_package_needs_no_trust_and_keeps_its_own_pipeline(checkpoint, trust):
     tagger = pipeline("emotion-tagging", model=str(checkpoint), trust_remote_code=trust)

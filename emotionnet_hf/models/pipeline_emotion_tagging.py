@@ -57,6 +57,8 @@ class EmotionTaggingPipeline(Pipeline):
     _load_image_processor = True
     _load_feature_extractor = False
     _load_tokenizer = True
+    # Not asked for, it is looked for, and pipeline() asks on the terminal to trust its code.
+    _load_video_processor = False
 
     def _sanitize_parameters(
         self,

@@ -24,6 +24,9 @@ class KeywordZeroShotPipeline(ZeroShotImageClassificationPipeline):
     what stays unknown is named by a warning, and is an error where nothing is known.
     """
 
+    # Not asked for, it is looked for, and pipeline() asks on the terminal to trust its code.
+    _load_video_processor = False
+
     def check_model_type(self, supported_models: list[str] | dict[str, str]) -> None:
         """Take the model as it is: the stock list has only transformers' own."""
 
