@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset
 from transformers import AutoImageProcessor
 
 from emotionnet_hf.data import build_dataset
+from emotionnet_hf.data.local_files import load_parquet
 from emotionnet_hf.data.sample import generate_sample
 from emotionnet_hf.environment import environment
 from emotionnet_hf.evaluation import extract_features
@@ -258,7 +259,7 @@ def _timed(what: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def _measure(out: Path) -> Findings:
     """Reload the model elsewhere, then measure it on the test split against the truth."""
-    splits: DatasetDict = load_dataset(str(out / "stockemotion"))
+    splits = load_parquet(out / "stockemotion")
     test = splits["test"]
     folder = out / "emotionnet" / "model"
     model = EmotionNetForPreTraining.from_pretrained(folder)

@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
+from emotionnet_hf.data.local_files import parquet_builder
 from emotionnet_hf.loading.release import IMAGES, ReleaseError, find_pickles
 from emotionnet_hf.loading.release_builder import ReleaseBuilder
 from emotionnet_hf.loading.safe_pickle import CorruptPickleError, UnsafePickleError
@@ -107,7 +108,7 @@ def load_dataset_builder(
     if is_built(data_dir):
         if options:
             raise ReleaseError(f"{data_dir} is built already: leave out {', '.join(options)}")
-        built = datasets.load_dataset_builder(str(data_dir), name, cache_dir=_text(cache_dir))
+        built = parquet_builder(data_dir, name, cache_dir=_text(cache_dir))
         if ("votes" in (built.info.features or {})) != (path == "se30k8"):
             raise ReleaseError(f"{data_dir} was built of another data set than {path}")
         return built

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, Image, load_dataset
+from datasets import Dataset, Image
 from PIL import Image as Pillow
 from transformers import AutoImageProcessor
 
 from emotionnet_hf.data.benchmarks import load_benchmark
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError
+from emotionnet_hf.data.local_files import load_parquet
 from emotionnet_hf.evaluation import extract_features
 from emotionnet_hf.evaluation.clean_labels import listed_labels
 from emotionnet_hf.evaluation.features import in_batches
@@ -210,8 +211,8 @@ class Measurements:
         return {"metrics": told.pop("metrics"), "told": told}
 
     def _test_pictures(self) -> Dataset:
-        folder = str(self.trainings.stockemotion())
-        return load_dataset(folder, split="test").cast_column("image", Image(decode=False))
+        test = load_parquet(self.trainings.stockemotion())["test"]
+        return test.cast_column("image", Image(decode=False))
 
 
 def _device() -> str:

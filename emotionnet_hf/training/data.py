@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
 
+from emotionnet_hf.data.local_files import LocalDataError, find_parquet, load_parquet
 from emotionnet_hf.training.arguments import RecipeError
 
 # How one comes by the columns that not every data set has.
@@ -34,14 +35,21 @@ def load_splits(data: str, config: str | None = None, *, columns: Sequence[str])
     Raises:
         RecipeError: It has no such configuration, no training split, or lacks a column.
     """
-    path = str(Path(data)) if Path(data).is_dir() else data
-    if config is not None and config not in (known := get_dataset_config_names(path)):
-        raise RecipeError(f"{data} has no configuration {config!r}, only {', '.join(known)}.")
-    splits = load_dataset(path, config)
+    try:
+        is_parquet = Path(data).is_dir() and find_parquet(data, config) is not None
+        splits = load_parquet(data, config) if is_parquet else _loaded(data, config)
+    except LocalDataError as error:
+        raise RecipeError(f"{error}.") from error
     if "train" not in splits:
         raise RecipeError(f"{data} has no train split, only {sorted(splits)}.")
     _check_columns(splits["train"], data, columns)
     return splits
+
+
+def _loaded(data: str, config: str | None) -> DatasetDict:
+    if config is not None and config not in (known := get_dataset_config_names(data)):
+        raise RecipeError(f"{data} has no configuration {config!r}, only {', '.join(known)}.")
+    return load_dataset(data, config)
 
 
 def _check_columns(split: Dataset, data: str, columns: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ from emotionnet_hf.data.benchmarks.rows import (
     single_label_benchmark,
 )
 from emotionnet_hf.data.built_folder import BuiltFolder, open_built
+from emotionnet_hf.data.local_files import load_parquet
 from emotionnet_hf.data.plan import reason_kind
 from emotionnet_hf.data.release_sources import SE30K8Source
 from emotionnet_hf.data.sources import Record
@@ -117,7 +118,7 @@ def _rows(folder: Path, records: list[Record]) -> Rows:
 def _built(built: BuiltFolder) -> Benchmark:
     """Read a built folder; `datasets` maps its pictures into memory, and opens none."""
     _check_built(built)
-    loaded = datasets.load_dataset(str(built.folder))
+    loaded = load_parquet(built.folder)
     splits = {split: _dataset(loaded[split]) for split in SPLITS if split in loaded}
     labels = {split: np.asarray(data["label"][:], np.int64) for split, data in splits.items()}
     labels = {split: labels.get(split, np.zeros(0, np.int64)) for split in SPLITS}

@@ -12,12 +12,12 @@ import datasets
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from emotionnet_hf.data.built_folder import BuiltFolderError, open_built
+from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.load import is_built
 from emotionnet_hf.evaluation.embed.parquet_rows import (
     ParquetSource,
     holds_rows,
-    local_files,
+    local_pictures,
     open_parquet,
 )
 from emotionnet_hf.evaluation.embed.rows import (
@@ -103,7 +103,9 @@ def open_rows(word: str, options: DataSetOptions) -> RowsSource | ParquetSource 
     if any((path / name).is_file() for name in _SAVED):
         return _saved(word, options)
     if path.is_dir():
-        return _built(word, options, word) if holds_rows(path) else None
+        return _local(word, options) or _built(word, options, word) if holds_rows(path) else None
+    if path.suffix == ".parquet" and "://" not in word and (found := _local(word, options)):
+        return found
     if path.suffix == ".parquet":
         return _built(word, options, "parquet", data_files={"train": word})
     name, _, config = word.partition(":")
@@ -154,25 +156,28 @@ def _saved(word: str, options: DataSetOptions) -> RowsSource:
     return rows_in_memory(splits, options)
 
 
-def _built(
-    word: str, options: DataSetOptions, *arguments: Any, **files: Any
-) -> RowsSource | ParquetSource:
+def _local(word: str, options: DataSetOptions) -> ParquetSource | None:
+    """Open Parquet on this disk where it lies; None where it is something else."""
+    if is_built(word):
+        open_built(word)  # refuses a folder of which a shard was lost
+    found = local_pictures(word)
+    if found is None:
+        return None
+    identity = {"data_set": [word, *found.stamp()]} | options.told()
+    return open_parquet(found.files, found.features, identity, options)
+
+
+def _built(word: str, options: DataSetOptions, *arguments: Any, **files: Any) -> RowsSource:
     """Open what `datasets` builds; its hash knows the files, their sizes and their times."""
     try:
-        if is_built(word):
-            open_built(word)  # refuses a folder of which a shard was lost
         builder = datasets.load_dataset_builder(*arguments, **files)
         made_of = [builder.hash, builder.config_id, str(builder.config.data_files)]
         identity = {"data_set": [word, *made_of]} | options.told()
-        if here := local_files(builder):
-            return open_parquet(here, builder.info.features, identity, options)
         if options.streaming:
             data = builder.as_streaming_dataset(split=options.split)
         else:
             builder.download_and_prepare()
             data = builder.as_dataset(split=options.split)
-    except (EmbedSourceError, BuiltFolderError):
-        raise
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]  # the second line has the configurations
         raise EmbedSourceError(

@@ -7,7 +7,7 @@ gigabytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets.packaged_modules.parquet.parquet import Parquet
 
+from emotionnet_hf.data.local_files import LocalData, find_parquet
 from emotionnet_hf.evaluation.embed.reading import METADATA_KEY
 from emotionnet_hf.evaluation.embed.rows import (
     DataSetOptions,
@@ -153,24 +153,22 @@ def open_parquet(
     return ParquetSource(pieces, image, id_column(columns, options.id_column), identity)
 
 
-def local_files(builder: datasets.DatasetBuilder) -> dict[str, list[Path]]:
-    """Find the Parquet files that a data set consists of.
+def local_pictures(place: str | Path) -> LocalData | None:
+    """Find the Parquet files that a data set on this disk consists of.
 
     Args:
-        builder: As `datasets` opens it.
+        place: See `find_parquet`.
 
     Returns:
-        The files of each split, without tables of features; empty where it is not of Parquet
-        alone, not on this disk, or leaves rows out.
+        The files, without tables of features; None where it is not of Parquet alone, or leaves
+        rows out.
     """
-    if not isinstance(builder, Parquet) or builder.config.filters is not None:
-        return {}
-    given = builder.config.data_files
-    files = {str(split): [*map(str, paths)] for split, paths in given.items()}
-    if any("://" in path for paths in files.values() for path in paths):
-        return {}
-    kept = {split: [p for p in map(Path, paths) if not _ours(p)] for split, paths in files.items()}
-    return {split: paths for split, paths in kept.items() if paths}
+    found = find_parquet(place)
+    if found is None:
+        return None
+    kept = {split: [p for p in paths if not _ours(p)] for split, paths in found.files.items()}
+    kept = {split: paths for split, paths in kept.items() if paths}
+    return replace(found, files=kept) if kept else None
 
 
 def holds_rows(folder: Path) -> bool:

@@ -20,7 +20,7 @@ from PIL import Image
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.image_files import named_file
 from emotionnet_hf.data.load import is_built
-from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_files
+from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_pictures
 from emotionnet_hf.evaluation.embed.rows import picture_column, row_id
 from emotionnet_hf.evaluation.retrieval.image_folder import ImageFolder
 from emotionnet_hf.evaluation.retrieval.words import (
@@ -215,7 +215,8 @@ def _parquet_files(root: Path) -> dict[str, Sequence[Path]]:
     if is_built(root):
         open_built(root)  # refuses a folder of which a shard was lost
     # As `embed` sees it: without a column of ids a row is named by its split.
-    return dict(local_files(datasets.load_dataset_builder(str(root))))
+    found = local_pictures(root)
+    return dict(found.files) if found else {}
 
 
 def _parquet_picture(path: Path, row: int) -> dict[str, Any] | None:
