@@ -10,16 +10,21 @@ from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
-from transformers import pipeline
+from transformers import AutoConfig, pipeline
 
 from emotionnet_hf.data.image_files import find_images, told_passed_over
 from emotionnet_hf.evaluation.features import in_batches
-from emotionnet_hf.models.place import check_place
+from emotionnet_hf.models import EmotionNetConfig
+from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
 logger = logging.getLogger(__name__)
 
 _TIMEOUT = 30.0  # seconds that a server may stay silent
+
+
+class NoTaggerError(ValueError):
+    """A model that cannot tag pictures."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,14 @@ def tag_images(
 
     Raises:
         ValueError: ``batch_size`` is below 1.
-        FileNotFoundError: There is no such model folder, or it holds no model.
+        FileNotFoundError: There is no such model, or the folder holds none.
+        NoTaggerError: It is no EmotionNet.
         NoImagesError: A path does not exist, a glob or folder holds no image.
         UnknownCandidatesError: The model knows none of the candidates.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
-    check_place(model)
+    _check_model(model)
     found = [path for word in images for path in _find(word)]
     tagger = pipeline(TASK, model=model)
     with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:
@@ -84,6 +90,21 @@ def tag_images(
                 else:
                     yield Tagged(path, next(tags))
             bar.update(len(batch))
+
+
+def _check_model(model: str) -> None:
+    """Refuse what cannot tag; transformers' pipeline would tell it in thousands of letters."""
+    check_place(model)
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except OSError as error:
+        reason = str(error).partition("\n")[0]
+        raise FileNotFoundError(
+            f"The model {model} cannot be had ({reason}). {WHAT_TO_GIVE}"
+        ) from error
+    if not isinstance(config, EmotionNetConfig):
+        kind = (config.architectures or [config.model_type])[0]
+        raise NoTaggerError(f"{model} is a {kind}, which tags no pictures: give an EmotionNet.")
 
 
 def _find(word: str) -> list[str]:

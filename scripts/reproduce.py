@@ -10,11 +10,11 @@ that says how to get it. Stop it and start it as you like.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emotionnet_hf.console import bars, one_line, speak, write
 from emotionnet_hf.environment import committed_environment, note_work
 from emotionnet_hf.lock import one_run
 from emotionnet_hf.reproduction.run import reproduce
@@ -48,12 +48,11 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> None:
     """Run; the words are those of the process where None."""
     arguments = parse(words)
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    logging.getLogger("gensim").setLevel(logging.WARNING)
+    speak("%(name)s: %(message)s")
     progress = not arguments.no_progress
     root, scale = arguments.data_root, arguments.scale
     try:
-        with one_run(arguments.work, inside=True):
+        with bars(progress), one_run(arguments.work, inside=True):
             code = committed_environment(arguments.seeds, allow_dirty=arguments.allow_dirty)
             code = note_work(arguments.work, code)
             if arguments.sample:
@@ -72,8 +71,8 @@ def main(words: Sequence[str] | None = None) -> None:
     except (ValueError, OSError, RuntimeError) as error:
         if arguments.debug:
             raise
-        sys.exit(f"reproduce: {error}")
-    sys.stdout.write("\n".join(page.read_text(encoding="utf-8") for page in pages))
+        sys.exit(f"reproduce: {one_line(error)}")
+    write("\n".join(page.read_text(encoding="utf-8") for page in pages))
 
 
 if __name__ == "__main__":

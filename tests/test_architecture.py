@@ -30,6 +30,7 @@ LEVELS: list[list[set[str]]] = [
             "phash",
             "files",
             "environment",
+            "console",
             "lock",
         }
     ],

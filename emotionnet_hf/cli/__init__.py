@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from emotionnet_hf.cli import (
     tag,
 )
 from emotionnet_hf.cli.command import EXIT_FAILED
+from emotionnet_hf.console import bars, complain, one_line, speak
 
 # In the order of the work: the help is a table of contents.
 _COMMANDS = (
@@ -62,13 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all went well, 1 when something failed; argparse exits with 2 on bad usage.
     """
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "asyncio", "datasets", "gensim", "faiss", "fsspec", "timm"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    speak()
     try:
-        return int(arguments.run(arguments))
+        with bars(not arguments.no_progress):
+            return int(arguments.run(arguments))
     except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
+        complain("stopped")
         return EXIT_FAILED
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python would complain at its exit otherwise.
@@ -78,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        line = " ".join(str(error).split()) or type(error).__name__
-        sys.stderr.write(f"emotionnet: {line}\n")
+        complain(f"emotionnet: {one_line(error)}")
         return EXIT_FAILED
 
 

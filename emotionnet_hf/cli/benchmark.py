@@ -26,12 +26,8 @@ def add_command(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from datasets import disable_progress_bars
-
     from emotionnet_hf.data.benchmarks import checked, describe, load_benchmark
 
-    if arguments.no_progress:
-        disable_progress_bars()
     benchmark, report = load_benchmark(arguments.name, arguments.folder, seed=arguments.seed), None
     if not arguments.no_check:
         benchmark, report = checked(benchmark, progress=not arguments.no_progress)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from emotionnet_hf.console import write
 
 EXIT_FAILED = 1
 
@@ -61,5 +62,4 @@ def words(text: str) -> list[str]:
 
 def show(value: Any, text: str, arguments: argparse.Namespace) -> None:
     """Print the result: JSON, a line an object, or text for people."""
-    sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
-    sys.stdout.flush()
+    write(json.dumps(value) if arguments.json else text)

@@ -48,13 +48,9 @@ def add_command(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from transformers.utils import logging
-
     from emotionnet_hf.keywords import Vocabulary
     from emotionnet_hf.models.convert_original import convert_checkpoint
 
-    if arguments.no_progress:
-        logging.disable_progress_bar()
     names, vectors, more = arguments.vocabulary, arguments.word_vectors, arguments.keywords
     result = convert_checkpoint(
         arguments.checkpoint,

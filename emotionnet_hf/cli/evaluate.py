@@ -172,7 +172,6 @@ def _add_zero_shot(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_probe(arguments: argparse.Namespace) -> int:
-    from datasets import disable_progress_bars
 
     from emotionnet_hf.evaluation.linear_probe import (
         LinearProbeArguments,
@@ -182,8 +181,6 @@ def _run_probe(arguments: argparse.Namespace) -> int:
     )
 
     refuse_dirty(arguments.out, arguments)
-    if arguments.no_progress:
-        disable_progress_bars()
     names = (
         *("protocol", "seeds", "select_on", "bn_mode", "refit", "balanced", "strengths"),
         *("solver", "epochs", "learning_rate", "weight_decay", "max_unreadable"),
@@ -215,15 +212,12 @@ def _run_probe(arguments: argparse.Namespace) -> int:
 
 
 def _run_zero_shot(arguments: argparse.Namespace) -> int:
-    from datasets import disable_progress_bars
 
     from emotionnet_hf.data.benchmarks import load_benchmark
     from emotionnet_hf.evaluation.zero_shot import evaluate_zero_shot
     from emotionnet_hf.files import write_json, write_text
 
     refuse_dirty(arguments.out, arguments)
-    if arguments.no_progress:
-        disable_progress_bars()
     names = (
         *("text_model", "space", "representation", "pooling"),
         *("uncovered", "split", "batch_size"),

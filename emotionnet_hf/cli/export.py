@@ -21,12 +21,8 @@ def add_command(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from transformers.utils import logging
-
     from emotionnet_hf.export import OnnxExport, TimmExport, export_onnx, export_timm
 
-    if arguments.no_progress:
-        logging.disable_progress_bar()
     source, out, overwrite = arguments.model, arguments.out, arguments.overwrite
     result: OnnxExport | TimmExport
     if arguments.format == "onnx":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from emotionnet_hf.cli.command import EXIT_FAILED, allow_dirty, command, count, refuse_dirty, show
+from emotionnet_hf.console import complain
 
 
 def add_command(commands: Any) -> None:
@@ -71,9 +71,9 @@ def _score(index: Any, arguments: argparse.Namespace) -> None:
 
 def _show_answer(answer: Any, folders: list[Path], arguments: argparse.Namespace) -> None:
     if answer.error is not None:
-        sys.stderr.write(f"emotionnet: {answer.error}\n")
+        complain(f"emotionnet: {answer.error}")
     for word in dict.fromkeys(word for found in answer.found for word in found.unknown):
-        sys.stderr.write(f"emotionnet: the model does not know {word!r}\n")
+        complain(f"emotionnet: the model does not know {word!r}")
     if arguments.json:
         show(asdict(answer), "", arguments)
         return

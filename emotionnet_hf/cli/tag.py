@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from typing import Any
 
 from emotionnet_hf.cli.command import EXIT_FAILED, command, count, show, words
+from emotionnet_hf.console import complain
 
 
 def add_command(commands: Any) -> None:
@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
     ):
         failed += result.error is not None
         if result.error is not None:
-            sys.stderr.write(f"emotionnet: {result.image}: {result.error}\n")
+            complain(f"emotionnet: {result.image}: {result.error}")
         words = ", ".join(f"{tag['label']} {tag['score']:.3f}" for tag in result.tags)
         if arguments.json or not result.error:
             show(asdict(result), f"{result.image}: {words}", arguments)

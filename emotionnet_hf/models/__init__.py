@@ -8,6 +8,7 @@ from transformers import (
     AutoModelForPreTraining,
     AutoModelForSequenceClassification,
     AutoModelForZeroShotImageClassification,
+    AutoVideoProcessor,
 )
 
 from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
@@ -38,6 +39,9 @@ AutoModelForZeroShotImageClassification.register(
 AutoImageProcessor.register(
     EmotionNetConfig, image_processor_classes={"torchvision": EmotionNetImageProcessor}
 )
+# It has none: unsaid, `pipeline` looks for one beside the image processor, and asks its user
+# whether to run what it thinks is its code.
+AutoVideoProcessor.register(EmotionNetConfig, video_processor_classes={})
 AutoModelForSequenceClassification.register(TextCNNConfig, TextCNNForSequenceClassification)
 
 __all__ = [

@@ -233,7 +233,8 @@ def embedding_matrix(
     if not np.isfinite(matrix).all():
         broken = [keywords[row - 2] for row in np.flatnonzero(~np.isfinite(matrix).all(axis=1))]
         raise WordVectorError(f"The word vectors of {broken[:5]} hold NaN or infinity.")
-    logger.info("word vectors: %s", coverage)
+    told = ", ".join(f"{count:,} {how}" for how, count in coverage.items())
+    logger.info("word vectors of %d keywords: %s", len(keywords), told)
     return matrix, coverage
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TypeVar
 
 from accelerate import PartialState
 
+from emotionnet_hf.console import bars, complain, one_line, speak
 from emotionnet_hf.data.schema import SchemaError
 from emotionnet_hf.lock import AnotherRunError
 from emotionnet_hf.models import CheckpointError
@@ -47,13 +46,15 @@ def run_script(
     Raises:
         SystemExit: It cannot be done; the status is 1.
     """
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    speak("%(name)s: %(message)s")
     try:
         join_processes()
-        train(parse_recipe(kind, argv[1:]))
+        arguments = parse_recipe(kind, argv[1:])
+        with bars(arguments.progress):
+            train(arguments)
     except _EXPECTED as error:
         if is_news(error):
-            sys.stderr.write(f"{Path(argv[0]).stem}: {error}\n")
+            complain(f"{Path(argv[0]).stem}: {one_line(error)}")
         leave()
     except Exception as error:
         if not is_one_of_several():

@@ -230,10 +230,9 @@ def build_text_vocabulary(
     else:
         vectors = load_word_vectors(arguments.word_vectors, dim=arguments.embedding_dim)
     candidates = sorted(frequent | {*emotions, *default_vocabulary()})
-    matrix, coverage = embedding_matrix(vectors, candidates, arguments.keyword_lookup)
+    matrix, _ = embedding_matrix(vectors, candidates, arguments.keyword_lookup)
     known = (matrix[2:] != 0).any(axis=1)
     names = [name for name, has_vector in zip(candidates, known, strict=True) if has_vector]
-    logger.info("%d keywords with a vector, %s", len(names), coverage)
     embedding = np.concatenate([matrix[:2], matrix[2:][known]])
     return keyword_tokenizer(names, _longest(arguments)), embedding
 

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from emotionnet_hf.cli import main
+from emotionnet_hf.models import TextCNNConfig, TextCNNForSequenceClassification
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -83,3 +85,30 @@ def test_tag_that_cannot_be_done_is_one_line(checkpoint, pictures, capsys, monke
     assert (
         len([line for line in capsys.readouterr().err.splitlines() if "emotionnet: " in line]) == 1
     )
+
+
+def test_model_that_cannot_tag_is_named_in_a_line(pictures, tmp_path, capsys):
+    keyword_model = tmp_path / "textcnn"
+    config = TextCNNConfig(vocab_size=6, embedding_dim=5, hidden_size=4, num_labels=3)
+    TextCNNForSequenceClassification(config).save_pretrained(keyword_model)
+    capsys.readouterr()
+    assert run("tag", pictures[0], "--model", keyword_model, "--no-progress") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "is a TextCNNForSequenceClassification, which tags no pictures: give an EmotionNet."
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_names_that_the_output_cannot_encode_end_no_run(checkpoint, tmp_path, words):
+    names = ["a.png", "b\U0001f600.png", "c.png"]
+    for seed, name in enumerate(names):
+        save(tmp_path / name, seed)
+    command = [sys.executable, "-m", "emotionnet_hf.cli", "tag", str(tmp_path), "--no-progress"]
+    command += ["--model", str(checkpoint), "--top-k", "1", *words]
+    environ = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    ran = subprocess.run(command, capture_output=True, cwd=REPOSITORY, env=environ)
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 3
+    assert (b"\\U0001f600" if not words else b"\\ud83d\\ude00") in ran.stdout
+    assert b"Loading" not in ran.stderr and b"%|" not in ran.stderr

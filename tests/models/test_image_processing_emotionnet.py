@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import v2
-from transformers import AutoImageProcessor, CLIPImageProcessor
+from transformers import AutoImageProcessor, CLIPImageProcessor, pipeline
 
 from emotionnet_hf.models import EmotionNetImageProcessor, build_image_processor
 
@@ -127,3 +127,9 @@ def test_a_saved_processor_brings_its_code(tmp_path):
         loaded(image, return_tensors="pt")["pixel_values"],
         processor(image, return_tensors="pt")["pixel_values"],
     )
+
+
+@pytest.mark.parametrize("task", ["image-classification", "emotion-tagging"])
+def test_pipelines_ask_nobody_whether_to_run_code(checkpoint, task, capsys):
+    pipeline(task, model=str(checkpoint))
+    assert "custom code" not in capsys.readouterr().out
