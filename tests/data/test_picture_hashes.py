@@ -48,8 +48,11 @@ def run(source: Path, parts: Path, **changes) -> tuple[list[dict], int]:
 
 def test_every_row_has_a_hash_or_a_reason(source, tmp_path):
     rows, resumed = run(source, tmp_path / "parts")
-    assert (len(rows), resumed) == (20, 0)
-    for i, row in enumerate(rows):
+    assert (len(rows), resumed) == (21, 0)
+    # The row that cannot be read was that of a picture.
+    assert (rows[20]["file_name"], rows[20]["phash"]) == ("5.jpg", None)
+    assert rows[20]["reason"] == "picture without a row in the metadata"
+    for i, row in enumerate(rows[:20]):
         assert (row["phash"] is None) == (row["reason"] is not None) == (i in (3, 5, 11))
         if row["reason"] is None:
             assert row["image_id"] == f"id {row['file_name']}" == f"id {i}.jpg"
@@ -90,7 +93,8 @@ def test_a_shorter_source_leaves_out_what_is_gone(source, tmp_path):
     lines = (source / "metadata.jsonl").read_text().splitlines()
     (source / "metadata.jsonl").write_text("\n".join(lines[:13]))
     rows, resumed = run(source, tmp_path / "parts")
-    assert (len(rows), resumed) == (13, 2)
+    listed = [row for row in rows if row["reason"] != "picture without a row in the metadata"]
+    assert (len(listed), len(rows), resumed) == (13, 13 + 8, 2)
 
 
 def test_no_row(tmp_path):
