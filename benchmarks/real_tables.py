@@ -33,7 +33,7 @@ from PIL import Image
 from benchmarks.ablation import describe
 from benchmarks.measuring import Parser
 from emotionnet_hf.emotions import AFFECTNET, EMOTIC, MIKELS, SE30K8, UBE
-from emotionnet_hf.files import write_text
+from emotionnet_hf.files import whole_folder, write_text
 from emotionnet_hf.loading.normal_form import normalize_keyword
 from scripts import reproduce
 
@@ -285,10 +285,8 @@ def main() -> None:
     parser.environment(arguments, work=arguments.work)  # refuses; the tables get it below
     root = arguments.work / "data"
     if not root.is_dir():
-        unfinished = root.with_name("data.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        Root(arguments.data, unfinished).make(arguments.data)
-        unfinished.rename(root)
+        with whole_folder(root) as unfinished:
+            Root(arguments.data, unfinished).make(arguments.data)
     where = ["--data-root", root, "--work", arguments.work, "--out", arguments.out]
     settings = arguments.work / "emoji.yaml"
     write_text(settings, scale(root))
