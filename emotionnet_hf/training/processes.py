@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 _COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 # Seconds that a failed run waits for its processes to hear of it.
-_PATIENCE = 3.0
+_PATIENCE = 5.0
 
 
 class TrainingError(RuntimeError):
@@ -56,11 +56,15 @@ def join_processes() -> PartialState:
         Which process this is, of how many, and on which device. Further calls return the same.
 
     Raises:
-        TrainingError: A launcher was asked for several processes, and this one is alone.
+        TrainingError: A launcher was asked for several processes, and this one is alone, or is not
+            told where the others are.
     """
     # Without `cpu` Accelerate asks for GPUs, and where there are none each process is alone.
     on_cpus = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    state = PartialState(cpu=on_cpus)
+    try:
+        state = PartialState(cpu=on_cpus)
+    except ValueError as error:  # a variable of the launcher is missing or makes no sense
+        raise TrainingError(f"the processes of this run do not find each other: {error}") from error
     _check_not_alone(state)
     # Depthwise convolutions, under DistributedDataParallel: of no consequence.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
@@ -205,15 +209,15 @@ def is_news(error: Exception) -> bool:
     Args:
         error: What ended this process.
     """
-    store = _store()
-    if store is None:
-        return True
     digest = hashlib.sha256(_told(error).encode()).hexdigest()
-    is_first = store.add(f"told/{digest}", 1) == 1
-    # The last question, since the store may be gone once all have told; see `leave`.
-    others = store.add("told", 1) - 1
-    # The loss of a process is news where that process could not say anything itself.
-    return others == 0 if isinstance(error, LostProcessError) else is_first
+    with suppress(torch.distributed.DistError):  # the store went while it was asked
+        if store := _store():
+            is_first = store.add(f"told/{digest}", 1) == 1
+            # The last question, since the store may be gone once all have told; see `leave`.
+            others = store.add("told", 1) - 1
+            # The loss of a process is news where that process could not say anything itself.
+            return others == 0 if isinstance(error, LostProcessError) else is_first
+    return True
 
 
 def leave() -> None:
@@ -222,19 +226,26 @@ def leave() -> None:
     Raises:
         SystemExit: There are no other processes.
     """
-    store = _store()
-    if store is None and not is_one_of_several():
+    if not is_one_of_several():
         sys.exit(1)
-    # Who keeps the store keeps it until the others have asked what has been told.
-    patience = time.monotonic() + _PATIENCE
-    while store and PartialState().is_main_process and time.monotonic() < patience:
-        if store.add("told", 0) >= PartialState().num_processes:
-            break
-        time.sleep(0.05)
+    state = PartialState()
+    # Under torchrun its agent keeps the store.
+    if state.is_main_process and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        _keep_store(state.num_processes)
     sys.stdout.flush()
     sys.stderr.flush()
     # The interpreter's own end would wait for a group that is broken, or be aborted by it.
     os._exit(1)
+
+
+def _keep_store(num_processes: int) -> None:
+    """Stay until all processes have asked what has been told, or for as long as that may take."""
+    patience = time.monotonic() + _PATIENCE
+    with suppress(torch.distributed.DistError):
+        while (store := _store()) and time.monotonic() < patience:
+            if store.add("told", 0) >= num_processes:
+                return
+            time.sleep(0.05)
 
 
 def _store() -> torch.distributed.Store | None:

@@ -27,6 +27,7 @@ from tests.training.starting import (
     command,
     dying,
     ended,
+    start,
 )
 
 
@@ -173,3 +174,10 @@ def test_other_runtime_errors_are_not_taken_for_a_lost_process():
         raise RuntimeError("out of memory")
     with pytest.raises(LostProcessError), explained_loss_of_a_process():
         raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection closed by peer")
+
+
+def test_a_process_that_is_not_told_where_the_others_are_says_so(make_textcnn):
+    told, status = ended(start(command("textcnn", make_textcnn()), RANK=0, WORLD_SIZE=2))
+    assert (status, len(told.splitlines())) == (1, 1), told
+    assert "do not find each other" in told
+    assert "MASTER_ADDR" in told
