@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from datasets import Dataset
-from timm.models import get_pretrained_cfg
+from timm.models import get_pretrained_cfg, is_model, list_models
 from torch import nn
 
 from emotionnet_hf.losses import (
@@ -83,6 +84,7 @@ class EmotionNetTask:
     def __init__(self, arguments: EmotionNetArguments) -> None:
         self.arguments = arguments
         _check_sync_batchnorm(arguments)
+        _check_backbone(arguments.backbone)
         columns = ("image", "keywords", *COLUMNS[arguments.classes])
         splits = load_splits(arguments.data, arguments.config, columns=columns)
         names = class_names(arguments.classes, splits["train"].features)
@@ -247,6 +249,14 @@ def _check_sync_batchnorm(arguments: EmotionNetArguments) -> None:
             f"sync_batchnorm is true, but this run is on {device}, and torch has SyncBatchNorm for "
             "GPUs alone: leave it out."
         )
+
+
+def _check_backbone(name: str) -> None:
+    """Refuse what timm does not know."""
+    if not is_model(name):
+        near = difflib.get_close_matches(name, list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() has them all."
+        raise RecipeError(f"backbone is {name!r}, which timm does not have: {hint}")
 
 
 def _size_of_fixed(arguments: EmotionNetArguments) -> dict[str, Any] | None:

@@ -79,12 +79,15 @@ def fit(task: Task, arguments: RunArguments) -> Path:
         project_dir=arguments.output_dir,
     )
     folder = RunFolder(arguments)
-    first_does(folder.open)
-    all_do(lambda: folder.enlist(accelerator.process_index, accelerator.num_processes))
-    if first_does(folder.model.is_dir):
+    first_does(folder.check)
+    if not arguments.overwrite and first_does(folder.model.is_dir):
         logger.info("%s is finished; nothing to do.", folder.path)
         return folder.model
+    # Before anything is written: who follows its error's advice shall not meet a run of other
+    # arguments.
     run = _Run(task, arguments, folder, accelerator)
+    first_does(folder.open)
+    all_do(lambda: folder.enlist(accelerator.process_index, accelerator.num_processes))
     with _trackers(accelerator, arguments):
         run.resume()
         run.train()

@@ -58,20 +58,32 @@ class RunFolder:
         """Folder of the best model so far."""
         return self.path / "best"
 
-    def open(self) -> None:
-        """Start the run, or check that it is the one that stands there. One process calls this."""
-        stored = self.path / "arguments.json"
-        wanted = dataclasses.asdict(self.arguments)
-        if self.arguments.overwrite and stored.is_file():
-            self._clear(stored)
-        if stored.is_file():
-            self._check_same(json.loads(stored.read_text(encoding="utf-8")), wanted)
+    @property
+    def _stored(self) -> Path:
+        return self.path / "arguments.json"
+
+    def check(self) -> None:
+        """Refuse a folder that is not for this run; nothing is written. One process calls this.
+
+        Raises:
+            RecipeError: It holds something else, or a run with other arguments that may not go.
+        """
+        if self._stored.is_file():
+            if not self.arguments.overwrite:
+                stored = json.loads(self._stored.read_text(encoding="utf-8"))
+                self._check_same(stored, dataclasses.asdict(self.arguments))
         # Hidden files may be what a killed run left before it had written its arguments.
         elif self.path.is_dir() and any(p.name[0] != "." for p in self.path.iterdir()):
             raise RecipeError(
                 f"{self.path} is not empty and holds no run: choose another output_dir."
             )
-        write_json(stored, wanted)
+
+    def open(self) -> None:
+        """Start the run, or go on with it, once all else is known to be right. One process does."""
+        self.check()
+        if self.arguments.overwrite and self._stored.is_file():
+            self._clear(self._stored)
+        write_json(self._stored, dataclasses.asdict(self.arguments))
         shutil.rmtree(self.path / "processes", ignore_errors=True)
         write_json(self.path / "environment.json", environment())
 

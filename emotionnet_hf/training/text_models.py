@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from emotionnet_hf.models import TextCNNForSequenceClassification
-from emotionnet_hf.models.place import check_place
+from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
 from emotionnet_hf.training.arguments import RecipeError
 
 TextModel = tuple[TextCNNForSequenceClassification, PreTrainedTokenizerFast]
@@ -22,14 +22,20 @@ def load_text_model(folder: str, argument: str) -> TextModel:
         Model, in evaluation mode and without gradients, and tokenizer.
 
     Raises:
-        RecipeError: There is no such folder, or it holds no model.
+        RecipeError: There is no such folder and no such repository, or it holds no model.
         CheckpointError: Its tensors do not fit.
     """
     try:
         check_place(folder)
     except FileNotFoundError as error:
         raise RecipeError(f"{argument}: {error}") from error
-    model = TextCNNForSequenceClassification.from_pretrained(folder)
+    try:
+        model = TextCNNForSequenceClassification.from_pretrained(folder)
+    except OSError as error:
+        reason = str(error).partition("\n")[0]
+        raise RecipeError(
+            f"{argument}: {folder} cannot be had ({reason}) {WHAT_TO_GIVE}"
+        ) from error
     model.requires_grad_(False).eval()
     return model, AutoTokenizer.from_pretrained(folder)
 

@@ -301,3 +301,47 @@ def test_without_validation_split_the_last_epoch_is_kept(make_textcnn, tmp_path,
     folder = train_textcnn(arguments)
     assert (folder / "model.safetensors").is_file()
     assert not any("validation" in r for r in records(folder.parent))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4096}, "lower batch_size"),
+        ({"batch_size": 10, "gradient_accumulation_steps": 4}, "cannot be dealt"),
+        ({"data": "nowhere"}, "nowhere"),
+        ({"config": "no_such"}, "no_such"),
+        ({"word_vectors": "no_such.bin"}, "no_such.bin"),
+    ],
+)
+def test_arguments_that_cannot_be_leave_nothing_in_the_way_of_the_right_ones(
+    make_textcnn, wrong, message
+):
+    right = make_textcnn(epochs=1)
+    with pytest.raises((RecipeError, ValueError, OSError), match=message):
+        train_textcnn(dataclasses.replace(right, **wrong))
+    assert not Path(right.output_dir).exists()
+    assert train_textcnn(right).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4096}, "lower batch_size"),
+        ({"text_model": "nowhere"}, "nowhere"),
+        ({"backbone": "no_such_net"}, "no_such_net"),
+        ({"backbone_weights": "no_such.safetensors"}, "no_such.safetensors"),
+        ({"report_to": ["no_such_tracker"]}, "no_such_tracker"),
+    ],
+)
+def test_bad_start_of_an_emotionnet_writes_nothing(make_emotionnet, wrong, message):
+    arguments = dataclasses.replace(make_emotionnet(), **wrong)
+    with pytest.raises((RecipeError, ValueError, OSError), match=message):
+        train_emotionnet(arguments)
+    assert not Path(arguments.output_dir).exists()
+
+
+def test_bad_start_does_not_clear_what_stands_there(make_textcnn):
+    model = train_textcnn(make_textcnn(epochs=1))
+    with pytest.raises(RecipeError, match="lower batch_size"):
+        train_textcnn(make_textcnn(batch_size=4096, overwrite=True))
+    assert train_textcnn(make_textcnn(epochs=1)) == model and model.is_dir()
