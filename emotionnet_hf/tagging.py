@@ -14,7 +14,7 @@ from transformers import AutoConfig, pipeline
 
 from emotionnet_hf.data.image_files import find_images, told_passed_over
 from emotionnet_hf.evaluation.features import in_batches
-from emotionnet_hf.models import EmotionNetConfig
+from emotionnet_hf.models import EmotionNetConfig, EmotionNetForPreTraining
 from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
@@ -68,6 +68,7 @@ def tag_images(
         ValueError: ``batch_size`` is below 1.
         FileNotFoundError: There is no such model, or the folder holds none.
         NoTaggerError: It is no EmotionNet.
+        CheckpointError: It is a part of an EmotionNet, such as a fine-tuned classifier.
         NoImagesError: A path does not exist, a glob or folder holds no image.
         UnknownCandidatesError: The model knows none of the candidates.
     """
@@ -75,7 +76,11 @@ def tag_images(
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
     _check_model(model)
     found = [path for word in images for path in _find(word)]
-    tagger = pipeline(TASK, model=model)
+    if not found:
+        return
+    # Loaded here, because pipeline() would wrap an error in pages of its own.
+    net = EmotionNetForPreTraining.from_pretrained(model)
+    tagger = pipeline(TASK, model=net, tokenizer=model, image_processor=model)
     with tqdm(total=len(found), disable=not progress or len(found) == 1, desc="tagging") as bar:
         for batch in in_batches(found, batch_size):
             opened = [_open(path) for path in batch]

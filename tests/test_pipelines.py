@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, pipeline
 
@@ -284,3 +285,24 @@ def test_an_unknown_option_is_named(checkpoint):
     tagger = pipeline("emotion-tagging", model=str(checkpoint))
     with pytest.raises(TypeError, match="knows no candidate_labels"):
         tagger(Image.new("RGB", (40, 40)), candidate_labels=["joy"])
+
+
+@pytest.mark.parametrize("images", [[], (), Dataset.from_dict({"image": []})])
+def test_no_picture_gives_no_tags(tagger, images):
+    assert tagger(images) == []
+    assert tagger(images, candidates=["joy"], batch_size=2) == []
+    assert list(tagger(image for image in images)) == []
+
+
+@pytest.mark.parametrize("kind", [np.array, tuple, lambda words: np.array(words, dtype=object)])
+def test_candidates_may_be_an_array(tagger, kind):
+    words = ["joy", "fear"]
+    assert tagger(picture(0), candidates=kind(words)) == tagger(picture(0), candidates=words)
+
+
+@pytest.mark.parametrize(
+    "candidates", [np.array("joy"), np.array([["joy"]]), np.array([]), np.array([1, 2]), 5]
+)
+def test_an_array_that_is_no_list_of_words_is_refused(tagger, candidates):
+    with pytest.raises(ValueError, match="list of words"):
+        tagger(picture(0), candidates=candidates)

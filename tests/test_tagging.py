@@ -9,8 +9,14 @@ import pytest
 from PIL import Image
 
 from emotionnet_hf.data.image_files import NoImagesError
+from emotionnet_hf.models import (
+    CheckpointError,
+    EmotionNetForImageClassification,
+    TextCNNConfig,
+    TextCNNForSequenceClassification,
+)
 from emotionnet_hf.pipelines import UnknownCandidatesError
-from emotionnet_hf.tagging import Tagged, tag_images
+from emotionnet_hf.tagging import NoTaggerError, Tagged, tag_images
 
 
 def save(path, seed=0, mode="RGB", size=(40, 30), **options):
@@ -193,3 +199,27 @@ def test_tags_come_as_they_are_computed(checkpoint, tmp_path):
     next(results)
     (tmp_path / "3.png").unlink()
     assert [result.error is None for result in results] == [True, True, False]
+
+
+def test_nothing_to_tag_gives_nothing(tag):
+    assert tag() == []
+
+
+def test_candidates_may_be_an_array(tag, tmp_path):
+    path, words = save(tmp_path / "a.png"), ["joy", "fear"]
+    assert tag(path, candidates=np.array(words)) == tag(path, candidates=words)
+
+
+def test_a_textcnn_and_a_part_of_a_net_are_named_in_a_line(checkpoint, tmp_path, caplog, capfd):
+    """Where ``pipeline()`` has thousands of characters."""
+    image, part, text = save(tmp_path / "a.png"), tmp_path / "part", tmp_path / "text"
+    EmotionNetForImageClassification.from_pretrained(checkpoint).save_pretrained(part)
+    TextCNNForSequenceClassification(TextCNNConfig()).save_pretrained(text)
+    for folder, kind, message in (
+        (text, NoTaggerError, "is a TextCNNForSequenceClassification, which tags no pictures"),
+        (part, CheckpointError, "text_tower.keyword_embedding.weight"),
+    ):
+        with pytest.raises(kind, match=message) as caught:
+            list(tag_images([image], model=str(folder), progress=False))
+        assert len(str(caught.value)) < 500
+    assert "LOAD REPORT" not in caplog.text + "".join(capfd.readouterr())

@@ -5,6 +5,9 @@ This file travels with every checkpoint (``trust_remote_code``), so it imports o
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -70,14 +73,15 @@ class StrictPreTrainedModel(PreTrainedModel):
         wants_info = kwargs.pop("output_loading_info", False)
         new_head = kwargs.pop("ignore_mismatched_sizes", False)
         try:
-            # Other sizes are let through here, because _check_tensors names them.
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path,
-                *args,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **kwargs,
-            )
+            with _report(shown=new_head):
+                # Other sizes are let through here, because _check_tensors names them.
+                model, info = super().from_pretrained(
+                    pretrained_model_name_or_path,
+                    *args,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,
+                    **kwargs,
+                )
         except SafetensorError as error:
             raise CheckpointError(
                 f"The weights in {str(pretrained_model_name_or_path)!r} cannot be read ({error}). "
@@ -173,6 +177,21 @@ def as_asked(output: ModelOutput, return_dict: bool | None, config: PreTrainedCo
     """Return the output, or its tuple where the caller or the configuration asks for one."""
     wants_dict = config.return_dict if return_dict is None else return_dict
     return output if wants_dict else output.to_tuple()
+
+
+@contextmanager
+def _report(shown: bool) -> Iterator[None]:
+    """Keep transformers' table of tensors that do not fit back, where our error names them."""
+    reporter = logging.getLogger(PreTrainedModel.__module__)
+
+    def passes(record: logging.LogRecord) -> bool:
+        return shown or "LOAD REPORT" not in record.getMessage()
+
+    reporter.addFilter(passes)
+    try:
+        yield
+    finally:
+        reporter.removeFilter(passes)
 
 
 def _align(model: PreTrainedModel) -> None:

@@ -249,7 +249,10 @@ def checked_candidates(candidates: Any, name: str = "candidates") -> list[str]:
     Raises:
         ValueError: They are one text, none at all, or not text.
     """
-    listed = [] if candidates is None or isinstance(candidates, str) else list(candidates)
+    try:
+        listed = [] if isinstance(candidates, str) else list(candidates)
+    except TypeError:  # None, a number, an array that is no list
+        listed = []
     if not listed or not all(isinstance(word, str) for word in listed):
         raise ValueError(f"{name} must be a list of words, such as ['joy', 'fear'].")
     return [str(word) for word in listed]

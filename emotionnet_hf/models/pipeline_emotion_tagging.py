@@ -11,7 +11,7 @@ import base64
 import binascii
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,12 @@ class EmotionTaggingPipeline(Pipeline):
     _load_tokenizer = True
     # Not asked for, it is looked for, and pipeline() asks on the terminal to trust its code.
     _load_video_processor = False
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        """Tag images; see the class. None at all, such as an empty list, give an empty list."""
+        if isinstance(inputs, Sized) and not isinstance(inputs, (str, bytes)) and not len(inputs):
+            return []
+        return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(
         self,

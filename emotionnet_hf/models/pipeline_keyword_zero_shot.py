@@ -30,6 +30,14 @@ class KeywordZeroShotPipeline(ZeroShotImageClassificationPipeline):
     def check_model_type(self, supported_models: list[str] | dict[str, str]) -> None:
         """Take the model as it is: the stock list has only transformers' own."""
 
+    def __call__(
+        self, image: Any = None, candidate_labels: Sequence[str] | None = None, **kwargs: Any
+    ) -> Any:
+        """Compare images with words, as the stock pipeline does; an empty list gives one back."""
+        if isinstance(image, (list, tuple)) and not image:
+            return []
+        return super().__call__(image, candidate_labels, **kwargs)
+
     def _sanitize_parameters(
         self, hypothesis_template: str | None = None, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

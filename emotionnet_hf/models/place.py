@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
@@ -10,14 +12,23 @@ from huggingface_hub.utils import validate_repo_id
 WHAT_TO_GIVE = "Give the folder of a model, or its repository on the Hub (OWNER/NAME)."
 
 
-def check_place(source: str | Path) -> None:
+_NAMES = {"emotionnet": "an EmotionNet", "textcnn": "a TextCNN"}
+
+
+class ModelKindError(ValueError):
+    """A folder holds a model of another kind than the one that is needed."""
+
+
+def check_place(source: str | Path, kind: Literal["emotionnet", "textcnn"] | None = None) -> None:
     """Refuse what is no model folder and cannot be a repository either; asks nothing of the Hub.
 
     Args:
         source: Folder of a model, or repository on the Hub.
+        kind: The ``model_type`` that a folder must hold; None for any.
 
     Raises:
         FileNotFoundError: There is no such folder, or it holds no model.
+        ModelKindError: The folder holds a model of another kind.
     """
     path = Path(source)
     if path.is_dir():
@@ -26,6 +37,8 @@ def check_place(source: str | Path) -> None:
                 f"{source} is no model folder: it has no config.json. A training run saves its "
                 "model in the folder `model` of its output."
             )
+        if kind is not None:
+            _check_kind(path, kind)
         return
     if path.exists():
         raise FileNotFoundError(f"{source} is a file; give the folder that the model lies in.")
@@ -33,3 +46,14 @@ def check_place(source: str | Path) -> None:
         validate_repo_id(str(source))
     except HFValidationError:
         raise FileNotFoundError(f"There is no folder {source}. {WHAT_TO_GIVE}") from None
+
+
+def _check_kind(folder: Path, kind: str) -> None:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = config.get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ModelKindError(f"{folder} holds no model: its config.json is damaged.") from error
+    if found != kind:
+        what = _NAMES.get(found) or f"a model of the kind {found!r}"
+        raise ModelKindError(f"{folder} holds {what}; needed is {_NAMES[kind]}.")

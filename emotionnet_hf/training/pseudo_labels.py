@@ -77,13 +77,14 @@ def write_pseudo_labels(
 
     Raises:
         FileNotFoundError: There is no such model folder, or it holds no model.
+        ModelKindError: It holds a model of another kind.
         PseudoLabelError: The model has other classes, or the source no usable row.
         SourceError: The source cannot be read.
         AnotherRunError: Another run writes `out`.
     """
     out = Path(out)
     with one_run(out):
-        check_place(model)
+        check_place(model, "textcnn")
         classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()
         order = _class_order(classifier.config.id2label, model)
         tokenizer = AutoTokenizer.from_pretrained(model)

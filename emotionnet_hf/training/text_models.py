@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from emotionnet_hf.models import TextCNNForSequenceClassification
-from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
+from emotionnet_hf.models.place import WHAT_TO_GIVE, ModelKindError, check_place
 from emotionnet_hf.training.arguments import RecipeError
 
 TextModel = tuple[TextCNNForSequenceClassification, PreTrainedTokenizerFast]
@@ -22,12 +22,12 @@ def load_text_model(folder: str, argument: str) -> TextModel:
         Model, in evaluation mode and without gradients, and tokenizer.
 
     Raises:
-        RecipeError: There is no such folder and no such repository, or it holds no model.
+        RecipeError: There is no such folder and no such repository, or it holds no TextCNN.
         CheckpointError: Its tensors do not fit.
     """
     try:
-        check_place(folder)
-    except FileNotFoundError as error:
+        check_place(folder, "textcnn")
+    except (FileNotFoundError, ModelKindError) as error:
         raise RecipeError(f"{argument}: {error}") from error
     try:
         model = TextCNNForSequenceClassification.from_pretrained(folder)

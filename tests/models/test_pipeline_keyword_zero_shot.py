@@ -186,3 +186,7 @@ def test_other_models_get_the_stock_pipeline(tagging_checkpoint):
     )
     assert type(other) is ZeroShotImageClassificationPipeline
     assert len(other(picture(), candidate_labels=["joy", "fear"])) == 2
+
+
+def test_no_picture_gives_no_scores(classify):
+    assert classify([], candidate_labels=["joy", "fear"]) == []

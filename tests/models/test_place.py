@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from emotionnet_hf.models.place import check_place
+from emotionnet_hf.models.place import ModelKindError, check_place
 
 
 def test_folders_of_models_and_names_of_repositories_pass(tmp_path):
@@ -24,3 +26,28 @@ def test_folder_without_a_model_and_a_file(tmp_path):
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(FileNotFoundError, match=r"safetensors is a file; give the folder"):
         check_place(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "message"),
+    [
+        ("textcnn", "emotionnet", "holds a TextCNN; needed is an EmotionNet"),
+        ("emotionnet", "textcnn", "holds an EmotionNet; needed is a TextCNN"),
+        ("bert", "textcnn", "holds a model of the kind 'bert'; needed is a TextCNN"),
+        (None, "emotionnet", "holds a model of the kind None; needed is an EmotionNet"),
+    ],
+)
+def test_a_model_of_another_kind_is_named(tmp_path, found, kind, message):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": found}))
+    with pytest.raises(ModelKindError, match=message):
+        check_place(tmp_path, kind)
+    check_place(tmp_path)
+    if found in ("textcnn", "emotionnet"):
+        check_place(tmp_path, found)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
+def test_a_damaged_configuration_is_an_error(tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelKindError, match=r"config\.json is damaged"):
+        check_place(tmp_path, "textcnn")

@@ -71,12 +71,13 @@ def evaluate_zero_shot(
         CategoryError: The text side knows no keyword of a class, or the given categories are not
             those of the benchmark.
         FileNotFoundError: There is no such folder of a model, or it holds none.
+        ModelKindError: A folder holds a model of another kind.
         CheckpointError: The weights of a model do not fit.
     """
     chosen = ZeroShotArguments(**arguments).resolved()
-    for place in (model, chosen.text_model):
-        if place is not None:
-            check_place(place)
+    check_place(model, "emotionnet")
+    if chosen.text_model is not None:
+        check_place(chosen.text_model, "textcnn")
     keywords = categories_of(benchmark.classes, categories)
     _check_rows(benchmark, chosen.split)
     net = EmotionNetForPreTraining.from_pretrained(model, dtype=torch.float32)
