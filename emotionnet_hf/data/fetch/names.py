@@ -69,16 +69,7 @@ class NameBook(AbstractResolver):
             OSError, ValueError: What else the other resolver says, such as of addresses that are
                 not public and of names that DNS cannot write.
         """
-        key = (host, family)
-        if key in self._failed:
-            raise NameNotResolvedError(*self._failed[key])
-        until, found = self._found.get(key, (0.0, []))
-        if asyncio.get_running_loop().time() >= until:
-            if key not in self._asking:
-                self._asking[key] = asyncio.create_task(self._ask(key))
-                self._asking[key].add_done_callback(lambda _: self._asking.pop(key))
-            # Who waits may give up; the others do not.
-            found = await asyncio.shield(self._asking[key])
+        found = await self._addresses((host, family))
         found.append(found.pop(0))  # of several addresses each is asked in its turn
         return [{**result, "port": port} for result in found]
 
@@ -94,13 +85,25 @@ class NameBook(AbstractResolver):
         try:
             ip_address(host)
         except ValueError:
-            await self.resolve(host, family=socket.AF_UNSPEC)
+            await self._addresses((host, socket.AF_UNSPEC))
 
     async def close(self) -> None:
         """End what is under way."""
         for task in self._asking.values():
             task.cancel()
         await self._resolver.close()
+
+    async def _addresses(self, key: _Key) -> list[ResolveResult]:
+        if key in self._failed:
+            raise NameNotResolvedError(*self._failed[key])
+        until, found = self._found.get(key, (0.0, []))
+        if asyncio.get_running_loop().time() < until:
+            return found
+        if key not in self._asking:
+            self._asking[key] = asyncio.create_task(self._ask(key))
+            self._asking[key].add_done_callback(lambda _: self._asking.pop(key))
+        # Who waits may give up; the others do not.
+        return await asyncio.shield(self._asking[key])
 
     async def _ask(self, key: _Key) -> list[ResolveResult]:
         host, family = key
