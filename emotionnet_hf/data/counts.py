@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from emotionnet_hf.data.tables import CellError, count_cell, id_cell, open_table
 
 COUNTS_SCHEMA = pa.schema(
     {
@@ -40,8 +41,8 @@ def read_counts(path: str | Path) -> dict[str, Counts]:
     """Read a file of counts.
 
     Args:
-        path: What `emotionnet count-people` wrote; any Parquet file with the columns `image_id`,
-            `people` and `faces` will do.
+        path: What `emotionnet count-people` wrote; any table with the columns `image_id`, `people`
+            and `faces` will do.
 
     Returns:
         The counts by image id (about 0.2 GB for 1.2 M images); images that could not be counted
@@ -54,20 +55,18 @@ def read_counts(path: str | Path) -> dict[str, Counts]:
     counts: dict[str, Counts] = {}
     # A million images share a few counts.
     shared: dict[Counts, Counts] = {}
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = ["image_id", "people", "faces"]
-            missing = [name for name in columns if name not in file.schema_arrow.names]
-            if missing:
-                raise CountsError(f"{path} lacks {', '.join(missing)}; write it with count-people")
-            for batch in file.iter_batches(columns=columns):
-                for row in batch.to_pylist():
-                    value = Counts(row["people"], row["faces"])
-                    if row["image_id"] is None or value == (None, None):
-                        continue
-                    if row["image_id"] in counts:
-                        raise CountsError(f"{path} has the image {row['image_id']!r} twice")
-                    counts[row["image_id"]] = shared.setdefault(value, value)
-    except pa.ArrowException as error:
-        raise CountsError(f"{path} is not a whole Parquet file: {error}") from error
+    table = open_table(path, needed=("image_id", "people", "faces"), error=CountsError)
+    for row in table:
+        try:
+            if row.problem:
+                raise CellError(row.problem)
+            image_id = id_cell(row.cells["image_id"], "image_id")
+            value = Counts(*(count_cell(row.cells[name], name) for name in ("people", "faces")))
+        except CellError as error:
+            raise CountsError(f"{path}: row {row.number + 1}: {error}") from error
+        if not image_id or value == (None, None):
+            continue
+        if image_id in counts:
+            raise CountsError(f"{path} has the image {image_id!r} twice")
+        counts[image_id] = shared.setdefault(value, value)
     return counts

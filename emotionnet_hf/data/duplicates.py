@@ -37,6 +37,7 @@ from emotionnet_hf.data.picture_hashes import PictureHasher, stored_hashes
 from emotionnet_hf.data.pictures import open_pictures
 from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.data.sources import has_metadata
+from emotionnet_hf.data.tables import check_parquet_name
 from emotionnet_hf.dedup import (
     DEFAULT_RADIUS,
     Linkage,
@@ -193,6 +194,7 @@ def _check(**values: int) -> None:
 
 def _check_output(out: Path, overwrite: bool) -> None:
     if not out.exists():
+        check_parquet_name(out, DuplicatesError)
         return
     if not overwrite:
         raise DuplicatesExistError(

@@ -32,6 +32,7 @@ from emotionnet_hf.data.counts import COUNTS_SCHEMA, CountsError
 from emotionnet_hf.data.detection import Detector
 from emotionnet_hf.data.pictures import Picture, Pictures, open_pictures
 from emotionnet_hf.data.plan import reason_kind, told
+from emotionnet_hf.data.tables import check_parquet_name
 from emotionnet_hf.data.writing import ordered_map
 from emotionnet_hf.files import remove_unfinished, whole_file
 from emotionnet_hf.loading.images import ImageError, open_image
@@ -130,6 +131,7 @@ class PeopleCounter:
             BuiltFolderError: The data set is not whole.
         """
         out = Path(out)
+        check_parquet_name(out, CountsError)
         if self.people is None and self.faces is None:
             raise CountsError("neither people nor faces are to be counted")
         with one_run(out):

@@ -21,6 +21,7 @@ from emotionnet_hf.data.load import is_built
 from emotionnet_hf.data.plan import reason_kind, told
 from emotionnet_hf.data.release_sources import open_source
 from emotionnet_hf.data.sources import Record
+from emotionnet_hf.data.tables import check_parquet_name
 from emotionnet_hf.emotions import SE30K8
 from emotionnet_hf.files import whole_file
 from emotionnet_hf.lock import one_run
@@ -83,6 +84,7 @@ def write_pseudo_labels(
         AnotherRunError: Another run writes `out`.
     """
     out = Path(out)
+    check_parquet_name(out, PseudoLabelError)
     with one_run(out):
         check_place(model, "textcnn")
         classifier = TextCNNForSequenceClassification.from_pretrained(model).eval()

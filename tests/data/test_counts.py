@@ -20,7 +20,7 @@ def test_images_with_counts_are_read(tmp_path):
 def test_what_is_no_file_of_counts_is_refused(tmp_path):
     path = tmp_path / "counts.parquet"
     path.write_bytes(b"hello")
-    with pytest.raises(CountsError, match=r"counts\.parquet is not a whole Parquet"):
+    with pytest.raises(CountsError, match=r"counts\.parquet is not a Parquet"):
         read_counts(path)
     pq.write_table(pa.table({"image_id": ["a"], "people": [1]}), path)
     with pytest.raises(CountsError, match="lacks faces"):

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from datasets.utils import tqdm  # which `disable_progress_bars` hides
-from pyarrow import csv as arrow_csv
 
 from emotionnet_hf.data.benchmarks.benchmark import Benchmark, BenchmarkError, LayoutError
 from emotionnet_hf.data.benchmarks.dropped import NO_PICTURE, Dropped
@@ -26,6 +24,7 @@ from emotionnet_hf.data.benchmarks.listing import (
 )
 from emotionnet_hf.data.benchmarks.rows import Rows, single_label_benchmark
 from emotionnet_hf.data.benchmarks.splits import HOW, TEST_SHARE, draw
+from emotionnet_hf.data.tables import open_table, printable
 from emotionnet_hf.emotions import AFFECTNET
 
 NAME = "AffectNet-7"
@@ -170,35 +169,14 @@ def _boxes(table: pa.Table) -> np.ndarray:
 
 def _read_list(path: Path, dropped: Dropped) -> pa.Table:
     """Columns `_USED` of a list as text; the landmarks, nine tenths of it, are passed over."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = [name.strip(' "\r\n') for name in file.readline().split(",")]
-    has_header = _COLUMNS[0] in first
-    names = first if has_header else list(_COLUMNS)
-    if len(first) != len(names) or not set(_USED) <= set(names):
-        raise BenchmarkError(
-            f"{path} has the columns {', '.join(first)[:200] or '(none)'} and not "
-            f"{', '.join(_COLUMNS)}; get it again"
-        )
-    unreadable: list[str] = []  # and no count, because several threads report
-
-    def skip(row: Any) -> str:
-        unreadable.append(row.text)
-        return "skip"
-
-    try:
-        table = arrow_csv.read_csv(
-            path,
-            arrow_csv.ReadOptions(column_names=names, skip_rows=int(has_header)),
-            arrow_csv.ParseOptions(invalid_row_handler=skip),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(_USED, pa.string()), include_columns=_USED
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise BenchmarkError(f"{path} cannot be read: {error}; get it again") from error
-    for line in unreadable:
-        dropped.add("unreadable line", line)
-    return table
+    rows: dict[str, list[str]] = {name: [] for name in _USED}
+    for row in open_table(path, needed=_USED, error=BenchmarkError, names=_COLUMNS):
+        if row.problem:
+            dropped.add("unreadable line", f"{path.name}: line {row.line}: {row.problem}")
+            continue
+        for name in _USED:
+            rows[name].append(printable(row.cells[name]))
+    return pa.table({name: pa.array(values, pa.string()) for name, values in rows.items()})
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

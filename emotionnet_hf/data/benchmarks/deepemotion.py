@@ -6,7 +6,6 @@ CSV files give those votes; a picture counts where more agree than not, and more
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -32,6 +31,7 @@ from emotionnet_hf.data.benchmarks.rows import (
     single_label_benchmark,
 )
 from emotionnet_hf.data.benchmarks.splits import HOW, TEST_SHARE, VALIDATION_SHARE, draw
+from emotionnet_hf.data.tables import read_records
 from emotionnet_hf.emotions import MIKELS
 
 NAME = "DeepEmotion"
@@ -164,15 +164,13 @@ def _is_header(fields: list[str] | None) -> bool:
 
 def _with_header(path: Path) -> Iterator[list[str] | None]:
     """Lines as in `_lines`, with a header of other names than ours."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        for line in file:
-            try:
-                fields = [field.strip() for field in next(csv.reader([line]), [])]
-            except csv.Error:
-                yield None
-                continue
-            if any(fields) and [field.lower() for field in fields] != _HEADER:
-                yield fields
+    for _, cells in read_records(path, error=BenchmarkError, delimiter=","):
+        if isinstance(cells, str):
+            yield None
+            continue
+        fields = [field.strip() for field in cells]
+        if any(fields) and [field.lower() for field in fields] != _HEADER:
+            yield fields
 
 
 def _vote(fields: list[str] | None) -> tuple[str, str, int, int] | None:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from emotionnet_hf.data.plan import told
+from emotionnet_hf.data.tables import printable
 
 NO_PICTURE = "no picture on disk"
 OUTSIDE = "picture outside of a class folder"
@@ -37,7 +38,7 @@ class Dropped:
         """
         self.counts[reason] += 1
         if example:
-            self.examples.setdefault(reason, example)
+            self.examples.setdefault(reason, printable(example))
         if lost_from is not None:
             self.absent[lost_from].append(example)
 

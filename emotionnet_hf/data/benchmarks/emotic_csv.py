@@ -11,7 +11,6 @@ pictures to squares, so the original files are taken where they are there.
 from __future__ import annotations
 
 import ast
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ from emotionnet_hf.data.benchmarks.emotic_people import (
     find_below,
     picture_path,
 )
+from emotionnet_hf.data.tables import open_table, printable
+from emotionnet_hf.loading.normal_form import KeywordError, listed
 
 LAYOUT = (
     "train.csv, val.csv, test.csv (Folder, Filename, BBox, Categorical_Labels, ...) with the "
@@ -111,36 +112,46 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         columns: What it has to have.
 
     Returns:
-        Its rows; a cell that a short row lacks is empty.
+        Its rows.
 
     Raises:
-        BenchmarkError: It is missing, is no text, or lacks a column.
+        BenchmarkError: It is missing, lacks a column or has one twice, or a row cannot be read.
     """
     if not file.is_file():
         raise BenchmarkError(f"{file} is missing; EMOTIC has it beside the others")
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, restval="")
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BenchmarkError(f"{file} is no CSV in UTF-8 ({error})") from error
-    found = reader.fieldnames or ()
-    if missing := [name for name in columns if name not in found]:
-        raise BenchmarkError(
-            f"{file} lacks {', '.join(missing)}; it has the columns {', '.join(found) or 'none'}"
-        )
+    table = open_table(file, needed=columns, wanted=None, error=BenchmarkError)
+    rows = []
+    for row in table:
+        odd = [name for name, value in row.cells.items() if printable(value) != value]
+        if row.problem or odd:
+            problem = row.problem or f"{odd[0]} is not UTF-8"
+            raise BenchmarkError(f"{file}: line {row.line}: {problem}; get it again")
+        rows.append(dict(row.cells))
     return rows
 
 
 def _list(row: dict[str, str], column: str, where: str) -> list[Any]:
     """A cell that holds a list as Python writes it; nothing in it is run."""
     try:
-        value = ast.literal_eval(row[column].strip())
+        value = _listed(row[column].strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise BenchmarkError(f"{where}: {column} is {row[column]!r:.60}, not a list") from error
     if not isinstance(value, list | tuple):
         raise BenchmarkError(f"{where}: {column} is {row[column]!r:.60}, not a list")
     return list(value)
+
+
+def _listed(text: str) -> Any:
+    """Words by the rule of all tables; numbers, with what else stands among them, as in Python."""
+    try:
+        found = listed(text)
+    except KeywordError:
+        found = None
+    if found is None:
+        found = ast.literal_eval(text)
+        if isinstance(found, list | tuple) and any(isinstance(word, str) for word in found):
+            raise ValueError("words without commas between them")
+    return found
 
 
 def _floats(values: Sequence[Any]) -> tuple[float, ...]:

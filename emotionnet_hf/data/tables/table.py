@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from emotionnet_hf.data.tables.text import (
     PACKED_ENDINGS,
+    Record,
     bare_suffix,
     named,
     open_bytes,
@@ -58,6 +60,7 @@ class Table:
         needed: Columns that it has to have.
         wanted: More columns to read where they are there; None for all.
         error: What to raise.
+        names: See `open_table`.
 
     Attributes:
         path: The file.
@@ -71,8 +74,9 @@ class Table:
         needed: Sequence[str] = (),
         wanted: Sequence[str] | None = (),
         error: type[ValueError] = TableError,
+        names: Sequence[str] = (),
     ) -> None:
-        self.path, self.needed, self.error = path, tuple(needed), error
+        self.path, self.needed, self.error, self.names = path, tuple(needed), error, list(names)
         self.wanted = None if wanted is None else tuple(dict.fromkeys((*needed, *wanted)))
         self.columns: tuple[str, ...] = tuple(self._find_columns())
         if missing := [name for name in needed if name not in self.columns]:
@@ -116,19 +120,25 @@ class _Delimited(Table):
     """CSV and TSV."""
 
     def _find_columns(self) -> Iterable[str]:
-        return self._header(read_records(self.path, self.needed, self.error))
+        return self._begun(self._records())[0]
 
-    def _header(self, records: Iterator[tuple[int, list[str] | str]]) -> list[str]:
-        for _, cells in records:
+    def _records(self) -> Iterator[Record]:
+        return read_records(self.path, self.needed, self.error, width=len(self.names))
+
+    def _begun(self, records: Iterator[Record]) -> tuple[list[str], Iterator[Record]]:
+        """The header, and the records after it."""
+        for line, cells in records:
             if isinstance(cells, str):
                 raise self.error(f"{self.path} has a header that is {cells}")
             if any(cells):
-                return [cell.strip() for cell in cells]
-        return []
+                header = [cell.strip() for cell in cells]
+                if len(cells) == len(self.names) and not set(self.needed) <= set(header):
+                    return self.names, chain([(line, cells)], records)
+                return header, records
+        return [], records
 
     def _rows(self) -> Iterator[tuple[int, Mapping[str, Any] | str | None]]:
-        records = read_records(self.path, self.needed, self.error)
-        header = self._header(records)
+        header, records = self._begun(self._records())
         read = [(place, name) for place, name in enumerate(header) if name and self._reads(name)]
         for line, cells in records:
             if isinstance(cells, str):
@@ -280,6 +290,8 @@ _KINDS: dict[str, type[Table]] = {
     ".ndjson": _JsonLines,
 }
 
+_NO_PARQUET = (".txt", ".npy", ".npz", ".pkl", ".xlsx", ".arrow", ".feather", ".html", ".md")
+
 TABLE_ENDINGS = tuple(_KINDS)
 """What names of tables end in, but for what packed them."""
 
@@ -290,6 +302,7 @@ def open_table(
     needed: Sequence[str] = (),
     wanted: Sequence[str] | None = (),
     error: type[ValueError] = TableError,
+    names: Sequence[str] = (),
 ) -> Table:
     """Open a table by the ending of its name.
 
@@ -300,6 +313,8 @@ def open_table(
         wanted: More columns to read where they are there; None for all. Of columns that are not
             read neither types nor names matter.
         error: What to raise for a table that cannot be read.
+        names: Of the columns of CSV and TSV that may come without a header: where the first line
+            lacks a needed column and has as many cells, it is a row.
 
     Returns:
         The table, to be iterated over.
@@ -317,7 +332,22 @@ def open_table(
         raise error(f"{path} is no table by its name, which ends in {', '.join(_KINDS)}")
     if kind is _Json:
         kind = _json_kind(path, error)
-    return kind(path, needed, wanted, error)
+    return kind(path, needed, wanted, error, names)
+
+
+def check_parquet_name(path: str | Path, error: type[ValueError] = TableError) -> None:
+    """Refuse to write Parquet under the name of another format.
+
+    Args:
+        path: Where a table is to be written.
+        error: What to raise.
+
+    Raises:
+        ValueError: ``error``; the name says CSV, JSON, or the like.
+    """
+    ending = bare_suffix(Path(path))
+    if ending != ".parquet" and ending in (*TABLE_ENDINGS, *_NO_PARQUET):
+        raise error(f"{path} would be Parquet; let its name end in .parquet and not in {ending}")
 
 
 def find_table(folder: Path, name: str, error: type[ValueError] = TableError) -> Path | None:

@@ -127,7 +127,11 @@ def read_lines(
 
 
 def read_records(
-    path: Path, needed: Iterable[str] = (), error: type[ValueError] = ValueError
+    path: Path,
+    needed: Iterable[str] = (),
+    error: type[ValueError] = ValueError,
+    delimiter: str | None = None,
+    width: int = 0,
 ) -> Iterator[Record]:
     """Read the rows of a CSV or TSV file, its header among them.
 
@@ -140,6 +144,8 @@ def read_records(
         path: The file.
         needed: Columns that the header is expected to have.
         error: What to raise.
+        delimiter: What separates cells, where a first line cannot tell.
+        width: Number of cells of a file that may come without a header.
 
     Yields:
         Line, and cells or the reason why there are none.
@@ -152,15 +158,16 @@ def read_records(
     if told := re.fullmatch(r"sep=(.)\r?\n?", first):  # as Excel writes it
         lines.drop()
         delimiter = told[1]
-    else:
+    elif delimiter is None:
         order = _DELIMITERS if bare_suffix(path) != ".tsv" else _DELIMITERS[::-1]
-        delimiter = _delimiter(first, order, set(needed))
+        delimiter = _delimiter(first, order, set(needed), width)
     return _tab_records(lines) if delimiter == "\t" else _csv_records(lines, delimiter)
 
 
-def _delimiter(header: str, order: Sequence[str], needed: set[str]) -> str:
+def _delimiter(header: str, order: Sequence[str], needed: set[str], width: int) -> str:
     found = {delimiter: split_line(header, delimiter) for delimiter in order}
     fitting = [d for d in order if needed and needed <= {cell.strip() for cell in found[d]}]
+    fitting += [d for d in order if len(found[d]) == width]
     return fitting[0] if fitting else max(order, key=lambda d: len(found[d]))
 
 

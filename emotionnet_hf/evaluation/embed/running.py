@@ -17,10 +17,12 @@ from tqdm.auto import tqdm
 from emotionnet_hf import __version__
 from emotionnet_hf.data.image_files import told_passed_over
 from emotionnet_hf.data.plan import reason_kind, told
+from emotionnet_hf.data.tables import check_parquet_name
 from emotionnet_hf.evaluation.embed.change import FeatureChange, feature_change
 from emotionnet_hf.evaluation.embed.encoding import Encoded, Encoding, encoding_threads
 from emotionnet_hf.evaluation.embed.engines import Engine, Runtime, open_engine
 from emotionnet_hf.evaluation.embed.precision import Precision, has_vnni
+from emotionnet_hf.evaluation.embed.reading import FeaturesError
 from emotionnet_hf.evaluation.embed.rows import DataSetOptions, EmbedSourceError
 from emotionnet_hf.evaluation.embed.sources import Source, open_source
 from emotionnet_hf.evaluation.embed.writing import Table
@@ -145,6 +147,7 @@ def embed(
     """
     threads = _cores() if num_threads is None else num_threads
     out = Path(out)
+    check_parquet_name(out, FeaturesError)
     with one_run(out):
         pictures = open_source(source, DataSetOptions(split, id_column, image_column, streaming))
         encoder = open_encoder(model, device)

@@ -173,7 +173,6 @@ def test_first_line_about_an_emotion_is_no_header(tmp_path):
         (lambda vote: f"0,{vote}", "utf-8", r"'0,fear,https://"),
         (lambda vote: vote.replace("4\n", "4.0\n"), "utf-8", r",1,4\.0'"),
         (lambda vote: vote.replace(",", ";"), "utf-8", r"'fear;https://"),
-        (lambda vote: vote, "utf-16", r"f\\x00e\\x00a\\x00r"),
         (lambda vote: "file,label\n1.jpg,fear\n", "utf-8", "'file,label'"),
         (lambda vote: "", "utf-8", "''"),
     ],

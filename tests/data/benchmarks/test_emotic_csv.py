@@ -58,7 +58,7 @@ def test_cells_are_read_and_never_run(folder, tmp_path):
         ("['Fear']", "['Bliss']", r"train\.csv: row 2: 'Bliss' is none"),
         ("['Fear']", "'Fear'", "row 2: Categorical_Labels is .*, not a list"),
         ("['Fear']", "[3]", "row 2: Categorical_Labels is no list of names"),
-        ("BBox", "Box", "lacks BBox; it has the columns Index"),
+        ("BBox", "Box", "lacks BBox; the columns found are: Index"),
         ("framesdb/images", "../..", "row 3: '../../a.jpg' is no path"),
     ],
 )

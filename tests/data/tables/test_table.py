@@ -6,7 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emotionnet_hf.data.tables import TABLE_ENDINGS, TableError, TableNotFoundError, open_table
+from emotionnet_hf.data.tables import (
+    TABLE_ENDINGS,
+    TableError,
+    TableNotFoundError,
+    check_parquet_name,
+    find_table,
+    open_table,
+)
 
 ROWS = [
     {"id": "007", "word": "None"},
@@ -178,3 +185,29 @@ def test_the_error_is_that_of_whoever_asks(tmp_path):
 
     with pytest.raises(OursError, match="lacks"):
         open_table(text(tmp_path, "a.csv", "a\n"), needed=["b"], error=OursError)
+
+
+def test_names_for_a_file_that_may_come_without_a_header(tmp_path):
+    for lines in ("1;x;3\n2;y;3\n", "b;c;a\nx;3;1\ny;3;2\n"):
+        path = text(tmp_path, "t.csv", lines)
+        table = open_table(path, needed=("a", "b"), names=("a", "b", "c"))
+        assert [dict(row.cells) for row in table] == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+    with pytest.raises(TableError, match="lacks a, b; the columns found are: 1, 2"):
+        open_table(text(tmp_path, "t.csv", "1,2\n"), needed=("a", "b"), names=("a", "b", "c"))
+
+
+def test_the_one_table_of_a_name(tmp_path):
+    assert find_table(tmp_path, "metadata") is None
+    path = text(tmp_path, "metadata.tsv.zst", "")
+    assert find_table(tmp_path, "metadata") == path
+    text(tmp_path, "metadata.json", "")
+    with pytest.raises(TableError, match=r"metadata\.tsv\.zst and metadata\.json; keep one"):
+        find_table(tmp_path, "metadata")
+
+
+def test_parquet_is_not_written_under_another_name():
+    for name in ("a.parquet", "a.pq", "features"):
+        check_parquet_name(name)
+    for name in ("a.csv", "a.JSON", "a.tsv.gz", "a.npy"):
+        with pytest.raises(TableError, match=r"let its name end in \.parquet"):
+            check_parquet_name(name)
