@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from transformers import AutoModelForPreTraining, ZeroShotImageClassificationPipeline
+from transformers import (
+    AutoModelForPreTraining,
+    TextClassificationPipeline,
+    ZeroShotImageClassificationPipeline,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from emotionnet_hf.loading.images import ImageError, open_image, to_rgb
 from emotionnet_hf.models import (
     EmotionNetConfig,
+    TextCNNConfig,
     pipeline_emotion_tagging,
     pipeline_keyword_zero_shot,
 )
@@ -57,6 +62,25 @@ class KeywordZeroShotPipeline(pipeline_keyword_zero_shot.KeywordZeroShotPipeline
         return ZeroShotImageClassificationPipeline(model=model, **kwargs)
 
 
+class KeywordListPipeline(TextClassificationPipeline):
+    """The stock task ``text-classification`` for a TextCNN: no text gives no classes.
+
+    For any other model it is the stock pipeline, in which an empty list is an ``IndexError``.
+    """
+
+    def __new__(cls, model: Any = None, **kwargs: Any) -> Any:
+        """Make the stock pipeline, and not one of ours, for a model of another kind."""
+        if model is None or model.config.model_type == TextCNNConfig.model_type:
+            return super().__new__(cls)
+        return TextClassificationPipeline(model=model, **kwargs)
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        """Classify texts, see the stock pipeline."""
+        if isinstance(inputs, (list, tuple)) and not inputs:
+            return []
+        return super().__call__(inputs, **kwargs)
+
+
 def load_picture(
     image: str | Path | bytes | Image.Image, timeout: float | None = None
 ) -> Image.Image:
@@ -94,9 +118,12 @@ PIPELINE_REGISTRY.register_pipeline(
 # By this mark Pipeline.save_pretrained would save the code of this module, which runs only where
 # the package is. The model brings the code that runs everywhere.
 del EmotionTaggingPipeline._registered_impl
-# The task is transformers' own: only its class is replaced, and other models do not notice.
-_ZERO_SHOT = "zero-shot-image-classification"
-PIPELINE_REGISTRY.supported_tasks[_ZERO_SHOT] = {
-    **PIPELINE_REGISTRY.supported_tasks[_ZERO_SHOT],
-    "impl": KeywordZeroShotPipeline,
-}
+# These tasks are transformers' own: only their class is replaced, and other models do not notice.
+for _task, _class in (
+    ("zero-shot-image-classification", KeywordZeroShotPipeline),
+    ("text-classification", KeywordListPipeline),
+):
+    PIPELINE_REGISTRY.supported_tasks[_task] = {
+        **PIPELINE_REGISTRY.supported_tasks[_task],
+        "impl": _class,
+    }

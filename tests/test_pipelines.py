@@ -9,10 +9,22 @@ import pytest
 import torch
 from datasets import Dataset
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, pipeline
+from transformers import (
+    AutoImageProcessor,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    TextClassificationPipeline,
+    pipeline,
+)
 
 from emotionnet_hf.loading.images import ImageError
-from emotionnet_hf.models import EmotionNetForPreTraining
+from emotionnet_hf.models import (
+    EmotionNetForPreTraining,
+    TextCNNConfig,
+    TextCNNForSequenceClassification,
+    keyword_tokenizer,
+)
 from emotionnet_hf.pipelines import EmotionTaggingPipeline, UnknownCandidatesError, load_picture
 
 EMOTIONS = ["joy", "fear", "awe", "calm", "nameless"]
@@ -306,3 +318,50 @@ def test_candidates_may_be_an_array(tagger, kind):
 def test_an_array_that_is_no_list_of_words_is_refused(tagger, candidates):
     with pytest.raises(ValueError, match="list of words"):
         tagger(picture(0), candidates=candidates)
+
+
+# --- TextCNN in the stock task
+
+
+@pytest.fixture(scope="module")
+def classify(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("textcnn")
+    torch.manual_seed(0)
+    config = TextCNNConfig(
+        vocab_size=4, embedding_dim=5, hidden_size=6, id2label=dict(enumerate(EMOTIONS))
+    )
+    model = TextCNNForSequenceClassification(config)
+    model.textcnn.embedding.weight.data[:2] = 0
+    model.save_pretrained(folder)
+    keyword_tokenizer(["joy", "sea"]).save_pretrained(folder)
+    return pipeline("text-classification", model=str(folder))
+
+
+def test_a_text_without_a_word_is_classified_as_an_unknown_word(classify):
+    unknown, known = classify(["zzz", "joy"], top_k=None)
+    assert unknown != known
+    for text in ("", " ", ",", "zzz, zzz"):
+        assert classify(text, top_k=None) == unknown
+        one, other = classify([text, "joy, sea"], top_k=None, batch_size=2)
+        assert [tag["label"] for tag in one] == [tag["label"] for tag in unknown]
+        scores = [tag["score"] for tag in one]
+        assert scores == pytest.approx([tag["score"] for tag in unknown], abs=1e-6)
+        assert other != one
+
+
+@pytest.mark.parametrize("texts", [[], ()])
+def test_no_text_gives_no_classes(classify, texts):
+    assert classify(texts) == classify(texts, top_k=2, batch_size=2) == []
+
+
+def test_other_text_models_get_the_stock_pipeline():
+    config = BertConfig(
+        vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4
+    )
+    other = pipeline(
+        "text-classification",
+        model=BertForSequenceClassification(config),
+        tokenizer=keyword_tokenizer(["joy", "sea"]),
+    )
+    assert type(other) is TextClassificationPipeline
+    assert other("joy")[0]["label"] in ("LABEL_0", "LABEL_1")
