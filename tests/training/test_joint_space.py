@@ -1,5 +1,7 @@
 """What W is pulled to, against one keyword at a time through the stock classes."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -8,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from emotionnet_hf.training import RecipeError
 from emotionnet_hf.training.batches import MicroBatch
 from emotionnet_hf.training.emotionnet import EmotionNetTask
+from emotionnet_hf.training.joint_space import _taken_over, keyword_vectors
 
 
 def naive_features(folder, keyword):
@@ -45,6 +48,21 @@ def test_the_tower_has_a_text_models_features(make_task, release_model, se30k8_m
             torch.testing.assert_close(table[ids[keyword]], expected, rtol=1e-5, atol=1e-6)
             known += bool(expected.any())
     assert known > 3
+
+
+def test_rows_of_another_vocabulary_are_brought_into_the_order_of_ours():
+    ours, theirs = {"joy": 2, "sea": 3, "tree": 4}, {"tree": 2, "joy": 3, "awe": 4}
+    rows = torch.tensor([[9.0], [9.0], [5.0], [6.0], [7.0]])
+    assert _taken_over(rows, ours, theirs).tolist() == [[0], [0], [6], [0], [5]]
+
+
+def test_an_auxiliary_text_model_of_other_words_is_refused(make_task, se30k8_model, monkeypatch):
+    task = make_task()
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "quite": 2, "other": 3}
+    monkeypatch.setattr(task.guide, "tokenizer", SimpleNamespace(get_vocab=lambda: vocabulary))
+    task.arguments.embedding_target = "auxiliary_text_model"
+    with pytest.raises(RecipeError, match=r"knows none of the \d+ keywords of text_model"):
+        keyword_vectors(task.arguments, task.text_model, task.tokenizer, task.guide)
 
 
 def test_w_is_pulled_to_the_average_of_those_features(make_task):
