@@ -44,6 +44,8 @@ class TextCNNConfig(PreTrainedConfig):
 
     model_type = "textcnn"
     _auto_class = "AutoConfig"
+    # The stock Trainer's predictions are the logits alone, as of other classifiers.
+    keys_to_ignore_at_inference = ("pooler_output",)
 
     vocab_size: int = 2
     embedding_dim: int = 300

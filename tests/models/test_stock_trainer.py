@@ -113,6 +113,19 @@ def test_accumulation_does_not_scale_the_loss(start, kind, problem, tmp_path):
     same(states[1], states[0], load_file(folder / "model.safetensors"))
 
 
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_predictions_are_the_logits(start, kind, tmp_path):
+    model = kind.from_pretrained(start(kind, SINGLE))
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
+    rows = rows_of(model)
+    found = Trainer(model=model, args=arguments).predict(rows)
+    inputs = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    with torch.no_grad():
+        expected = model(**inputs)
+    torch.testing.assert_close(torch.from_numpy(found.predictions), expected.logits)
+    assert found.metrics["test_loss"] == pytest.approx(expected.loss.item(), rel=1e-4)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -144,9 +144,7 @@ def test_columns_may_stand_in_another_order(tmp_path):
 def test_list_with_other_columns_is_refused_by_name(tmp_path, text):
     write_lists(tmp_path)
     (tmp_path / "training.csv").write_text(text)
-    with pytest.raises(
-        BenchmarkError, match=r"training\.csv lacks subDirectory_filePath, face_x"
-    ):
+    with pytest.raises(BenchmarkError, match=r"training\.csv lacks subDirectory_filePath, face_x"):
         read(tmp_path)
 
 
