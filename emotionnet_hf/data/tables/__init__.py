@@ -9,6 +9,8 @@ keywords is by `emotionnet_hf.loading.normal_form.parse_keywords`, and which fil
 
 from emotionnet_hf.data.tables.cells import (
     CellError,
+    cell_value,
+    cell_values,
     count_cell,
     id_cell,
     is_missing,
@@ -36,6 +38,8 @@ __all__ = [
     "TableError",
     "TableNotFoundError",
     "bare_suffix",
+    "cell_value",
+    "cell_values",
     "check_parquet_name",
     "count_cell",
     "find_table",

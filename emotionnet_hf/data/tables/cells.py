@@ -6,6 +6,9 @@ import datetime
 import decimal
 import math
 import re
+from typing import Any
+
+import pyarrow as pa
 
 from emotionnet_hf.loading.normal_form import brief
 
@@ -107,6 +110,32 @@ def count_cell(value: object, name: str) -> int | None:
     except (ValueError, OverflowError):
         pass  # reported below with all other values that are no counts
     raise CellError(f"{name} is not a count: {brief(value)}")
+
+
+def cell_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Take the cells of an Arrow column as Python has them; see `cell_value`."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [cell_value(cell) for cell in column]
+
+
+def cell_value(cell: pa.Scalar) -> Any:
+    """Take a cell of an Arrow column as Python has it.
+
+    Args:
+        cell: Of a column whose text need not be UTF-8, as a file may have it.
+
+    Returns:
+        The value; bytes that are not UTF-8 are carried along in it as in a CSV file, so that they
+        cost their row.
+    """
+    try:
+        return cell.as_py()
+    except UnicodeDecodeError:
+        if isinstance(cell, pa.ListScalar):
+            return [cell_value(one) for one in cell.values]
+        return cell.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
 
 
 def printable(value: object) -> str:

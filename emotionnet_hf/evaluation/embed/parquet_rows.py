@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emotionnet_hf.data.local_files import LocalData, find_parquet
+from emotionnet_hf.data.tables import cell_value
 from emotionnet_hf.evaluation.embed.reading import METADATA_KEY
 from emotionnet_hf.evaluation.embed.rows import (
     DataSetOptions,
@@ -108,7 +109,7 @@ class ParquetSource:
                 names = None if self.names is None else batch.column(self.names)
                 for place in range(max(first - row, 0), min(piece.end - row, len(batch))):
                     number = piece.before + row + place
-                    given = None if names is None else names[place].as_py()
+                    given = None if names is None else cell_value(names[place])
                     name = row_id(given, piece.split, number)
                     yield Item(name, partial(bytes_of, pictures[place].as_py()))
                 row += len(batch)

@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 from datasets.utils.file_utils import xopen
 
+from emotionnet_hf.data.image_files import writable_name
 from emotionnet_hf.loading.images import ImageError, read_bytes
 
 _ID, _IMAGE = "image_id", "image"
@@ -130,9 +131,9 @@ def row_id(given: Any, split: str, number: int) -> str:
         number: Its number in the split.
 
     Returns:
-        Its id, ``train/0`` where none is given.
+        Its id, ``train/0`` where none is given; one that is not UTF-8 as `writable_name` has it.
     """
-    return f"{split}/{number}" if given is None else str(given)
+    return f"{split}/{number}" if given is None else writable_name(str(given))
 
 
 def bytes_of(picture: Mapping[str, Any] | None) -> bytes:

@@ -20,6 +20,7 @@ from PIL import Image
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.image_files import named_file
 from emotionnet_hf.data.load import is_built
+from emotionnet_hf.data.tables import cell_values
 from emotionnet_hf.evaluation.embed.parquet_rows import holds_rows, local_pictures
 from emotionnet_hf.evaluation.embed.rows import picture_column, row_id
 from emotionnet_hf.evaluation.retrieval.image_folder import ImageFolder
@@ -32,6 +33,7 @@ from emotionnet_hf.evaluation.retrieval.words import (
     label_list,
 )
 from emotionnet_hf.loading.images import open_image, open_stored
+from emotionnet_hf.loading.normal_form import KeywordError
 
 _ID = "image_id"
 _BATCH, _PICTURES = 4096, 32  # rows read at a time, without and with their pictures
@@ -129,10 +131,10 @@ class _Columns:
     ) -> pa.RecordBatch:
         """Put what was read into `SCHEMA`; without ids, by split and row as `embed` names them."""
         places = range(start, start + table.num_rows)
-        given = table[self.id].to_pylist() if self.id else [None] * len(places)
+        given = cell_values(table[self.id]) if self.id else [None] * len(places)
         ids = [row_id(id, split, before + row) for id, row in zip(given, places, strict=True)]
         lists: dict[str, list[list[str]]] = {
-            name: _words(table[column].to_pylist(), column, self.features[column])
+            name: _words(table, column, self.features[column], file, start)
             if column in table.column_names
             else [[]] * len(ids)
             for name, column in (("keywords", "keywords"), ("labels", self.label))
@@ -245,7 +247,14 @@ def _saved_picture(path: Path, row: int) -> dict[str, Any] | None:
     return value
 
 
-def _words(values: list[Any], column: str | None, feature: Any) -> list[list[str]]:
-    if column == "keywords":
-        return [keyword_list(value) for value in values]
-    return [label_list(value, feature) for value in values]
+def _words(
+    table: pa.Table, column: str | None, feature: Any, file: str, start: int
+) -> list[list[str]]:
+    found: list[list[str]] = []
+    for row, value in enumerate(cell_values(table[column]), start + 1):
+        try:
+            read = keyword_list(value) if column == "keywords" else label_list(value, feature)
+        except KeywordError as error:
+            raise GalleryError(f"{file}: row {row}: {column}: {error}") from error
+        found.append(read)
+    return found

@@ -1,10 +1,13 @@
 import datetime
 import decimal
 
+import pyarrow as pa
 import pytest
 
 from emotionnet_hf.data.tables.cells import (
     CellError,
+    cell_value,
+    cell_values,
     count_cell,
     id_cell,
     is_missing,
@@ -72,3 +75,12 @@ def test_what_is_missing_and_what_is_printed():
         False
     ] * 3
     assert (printable(None), printable("a\udcf1"), printable(7)) == ("", "a?", "7")
+
+
+def test_bytes_that_are_not_utf_8_are_carried_along():
+    binary = pa.array([b"a", b"caf\xe9", None], pa.binary())
+    texts = pa.StringArray.from_buffers(3, *binary.buffers()[1:], binary.buffers()[0])
+    assert cell_values(texts) == ["a", "caf\udce9", None]
+    assert cell_values(pa.ListArray.from_arrays([0, 2, 2], texts)) == [["a", "caf\udce9"], []]
+    assert cell_values(pa.array([1, None])) == [1, None]
+    assert cell_value(texts[1]) == "caf\udce9"

@@ -213,3 +213,21 @@ def test_rows_that_datasets_did_not_write(folder, tmp_path):
     gallery = open_gallery(tmp_path / "t.parquet")
     assert [row["id"] for row in read(gallery)] == ["a", "train/1", "c"]
     check_pictures(gallery, folder, range(3))
+
+
+def not_utf_8(*texts):
+    """A column of text that is not checked, as a file of strangers may have it."""
+    return pa.StringArray.from_buffers(len(texts), *pa.array(texts, pa.binary()).buffers()[1:])
+
+
+def test_text_that_is_not_utf_8_is_named(folder, checkpoint, tmp_path):
+    values = [row["image"] for row in rows(folder, range(2))]
+    table = {"image": values, "image_id": not_utf_8(b"a", b"mu\xf1oz")}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    assert [row["id"] for row in read(open_gallery(tmp_path / "t.parquet"))] == ["a", r"mu\xf1oz"]
+    embed(tmp_path / "t.parquet", checkpoint, tmp_path / "f.parquet", progress=False)
+    assert read_features(tmp_path / "f.parquet")[0] == ["a", r"mu\xf1oz"]
+    table["keywords"] = not_utf_8(b"joy", b"caf\xe9")
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    with pytest.raises(GalleryError, match=r"t\.parquet: row 2: keywords: not valid Unicode"):
+        read(open_gallery(tmp_path / "t.parquet"))
