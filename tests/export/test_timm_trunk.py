@@ -80,7 +80,7 @@ def test_stock_transformers_classifies_with_it_and_runs_no_code(exported, checkp
     assert set(scores) == set(EMOTIONS)
 
 
-@pytest.mark.parametrize("size", [(50, 40), (300, 400), (37, 37), (90, 60)])
+@pytest.mark.parametrize("size", [(50, 40), (300, 400), (37, 37), (90, 60), (43, 40)])
 def test_timm_prepares_pictures_as_our_processor_does(exported, size):
     model = timm.create_model(f"local-dir:{exported.out}", pretrained=True)
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
@@ -88,9 +88,8 @@ def test_timm_prepares_pictures_as_our_processor_does(exported, size):
     ours = processor(picture(3, size), return_tensors="pt")["pixel_values"][0]
     theirs = transform(picture(3, size))
     assert theirs.shape == ours.shape == (3, 32, 32)
-    # They round the resized pixels, and the half of an odd margin, each in its own way.
-    shifted = (theirs[..., :-1] - ours[..., 1:]).abs(), (theirs[..., 1:] - ours[..., :-1]).abs()
-    apart = min((theirs - ours).abs(), *shifted, key=torch.max)
+    # They round the resized pixels each in its own way.
+    apart = (theirs - ours).abs()
     step = 1 / 255 / min(processor.image_std)
     assert apart.max() <= 2 * step
     assert apart.mean() <= 0.3 * step
