@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from transformers import PreTrainedConfig
 
@@ -45,7 +45,7 @@ class TextCNNConfig(PreTrainedConfig):
     model_type = "textcnn"
     _auto_class = "AutoConfig"
     # The stock Trainer's predictions are the logits alone, as of other classifiers.
-    keys_to_ignore_at_inference = ("pooler_output",)
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["pooler_output"]
 
     vocab_size: int = 2
     embedding_dim: int = 300
