@@ -66,8 +66,9 @@ def join_processes() -> PartialState:
     except ValueError as error:  # a variable of the launcher is missing or makes no sense
         raise TrainingError(f"the processes of this run do not find each other: {error}") from error
     _check_not_alone(state)
-    # Depthwise convolutions, under DistributedDataParallel: of no consequence.
-    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    if state.num_processes > 1:
+        # Depthwise convolutions, under DistributedDataParallel: of no consequence.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     if not state.is_main_process:
         logging.disable(logging.WARNING)
         datasets.disable_progress_bars()
