@@ -13,6 +13,7 @@ from tests.training.starting import (
     TOLERANCE,
     TOLERANCE_BF16,
     TRAIN,
+    check_equal,
     check_processes,
     check_two_are_one,
     check_weights,
@@ -52,6 +53,20 @@ def test_one_row_less_a_step_would_be_seen(make, kind, option):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("variant", ["published_code", "published_code_nlt"])
+def test_dropout_differs_between_processes_and_their_run_is_repeated_exactly(make_textcnn, variant):
+    one, two, again = (make_textcnn(name, variant=variant) for name in ("one", "two", "again"))
+    processes = [torchrun(command("textcnn", arguments)) for arguments in (two, again)]
+    TRAIN["textcnn"](one)
+    for process in processes:
+        finish(process)
+    check_processes(two.output_dir, 2)
+    check_equal(two.output_dir, again.output_dir, 0.0)
+    with pytest.raises(AssertionError):
+        check_weights(one.output_dir, two.output_dir)
+
+
+@pytest.mark.slow
 def test_three_processes_are_one(make):
     one, three = (make("textcnn", name, batch_size=12) for name in ("one", "three"))
     check_two_are_one("textcnn", one, three, processes=3)
@@ -60,6 +75,7 @@ def test_three_processes_are_one(make):
 NEITHER = {"soft_labels": False, "embedding_weight": 0.0}
 VARIANTS = {
     "extra": {},
+    "published extra": {"auxiliary_loss": "cross_entropy", "embedding_target": "text_model"},
     "neither": NEITHER,
     "no embedding loss": {"embedding_weight": 0.0},
     "basic8": {**NEITHER, "classes": "basic8", "config": "basic8"},
@@ -71,7 +87,7 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_processes_are_one_in_each_variant(make_variant, se30k8_model, variant):
     recipe = dict(VARIANTS[variant])
-    if variant == "extra":
+    if "extra" in variant:
         recipe["auxiliary_text_model"] = str(se30k8_model)
     one, two = (make_variant(name, **recipe) for name in ("one", "two"))
     check_two_are_one("emotionnet", one, two)
