@@ -69,6 +69,14 @@ def test_folder_without_images_is_an_error(tag, tmp_path):
         tag(str(tmp_path))
 
 
+def test_what_is_passed_over_in_a_folder_is_told(tag, tmp_path, caplog):
+    save(tmp_path / "a.png")
+    (tmp_path / "b.svg").touch()
+    (tmp_path / "c.mp4").touch()
+    assert len(tag(str(tmp_path))) == 1
+    assert "passed over 1 .mp4, 1 .svg" in caplog.text
+
+
 def test_bad_images_are_reported_in_their_place_and_the_others_tagged(tag, tmp_path):
     whole = (tmp_path / "whole.jpg", tmp_path / "last.jpg")
     names = [save(path, seed, size=(64, 64)) for seed, path in enumerate(whole)]

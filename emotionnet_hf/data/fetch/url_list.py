@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from emotionnet_hf.data.image_files import IMAGE_ENDINGS
 from emotionnet_hf.data.tables import (
     TABLE_ENDINGS,
     CellError,
@@ -54,7 +55,6 @@ PICTURES = "pictures.jsonl"
 _DIGESTS = {"sha256": 64, "md5": 32}  # hex digits; the first that is given counts
 _OWN_COLUMNS = ("url", "file_name", *_DIGESTS)
 
-_IMAGE_ENDINGS = (*(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"), *(".tif", ".tiff", ".avif"))
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -230,7 +230,7 @@ def default_name(url: str) -> str:
     digest = blake2b(url.encode("utf-8"), digest_size=8).hexdigest()
     last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
     stem, ending = os.path.splitext(unquote(last, errors="replace"))
-    ending = ending.lower() if ending.lower() in _IMAGE_ENDINGS else ".jpg"
+    ending = ending.lower() if ending.lower() in IMAGE_ENDINGS else ".jpg"
     stem = _ODD.sub("-", stem).strip("-")[:48] or "image"
     return f"{digest[:2]}/{stem}-{digest}{ending}"
 

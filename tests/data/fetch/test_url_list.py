@@ -224,6 +224,8 @@ def test_default_names():
         assert name.endswith(".jpg")
         assert name.replace("-", "").replace(".", "").isalnum()
     assert len(default_name("https://a.example/" + "long" * 500)) < 80
+    for ending in (".jfif", ".JPE", ".avif"):  # the endings of all pictures, in every command
+        assert default_name(f"https://a.example/x{ending}").endswith(ending.lower())
 
 
 def test_list_that_cannot_be_read(tmp_path):

@@ -69,3 +69,15 @@ def test_data_set_in_memory(pictures):
     assert (item.id, item.load()) == ("train/0", (pictures / "00.png").read_bytes())
     with pytest.raises(EmbedSourceError, match="int holds no pictures"):
         open_source(3, NONE)
+
+
+def test_what_is_passed_over_is_counted_and_odd_names_can_be_written(pictures, tmp_path):
+    data = next(pictures.rglob("*.png")).read_bytes()
+    for name in ("a.png", "mu\udcf1oz.png", "._a.png"):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "b.svg").touch()
+    source = open_source(str(tmp_path), DataSetOptions())
+    assert source.passed_over == {"._*": 1, ".svg": 1}
+    assert source.ids == ["a.png", r"mu\xf1oz.png"]
+    assert [item.load() for item in source.items()] == [data, data]
+    source.stamp(0, 2).encode()
