@@ -12,6 +12,7 @@ import binascii
 import logging
 import os
 from collections.abc import Sequence, Sized
+from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,10 @@ class EmotionTaggingPipeline(Pipeline):
                 known[label] = normalizer.normalize_str(label)
         return [known[label] for label in labels]
 
+    @cached_property
+    def _known_words(self) -> KnownWords:
+        return KnownWords(self.tokenizer, self.model.text_tower.keyword_embedding.weight)
+
     def _text(self, labels: tuple[str, ...], asked: bool) -> torch.Tensor:
         """Return the candidates in the joint space, float (T, D); computed once for a list.
 
@@ -148,14 +153,13 @@ class EmotionTaggingPipeline(Pipeline):
         cached: tuple[tuple[str, ...], torch.Tensor] | None = getattr(self, "_text_cache", None)
         if cached is not None and cached[0] == labels:
             return cached[1]
-        tower = self.model.text_tower
         texts = list(labels)
         if asked:
             self.model.config.warn_of_joint_space()
-            texts = KnownWords(self.tokenizer, tower.keyword_embedding.weight).candidates(labels)
+            texts = self._known_words.candidates(labels)
         tokens = self.tokenizer(texts, padding=True, return_tensors="pt").to(self.device)
         with torch.inference_mode():
-            embeds = tower(**tokens).float().cpu()
+            embeds = self.model.text_tower(**tokens).float().cpu()
         self._text_cache = (labels, embeds)
         return embeds
 

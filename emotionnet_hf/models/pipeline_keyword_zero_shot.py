@@ -6,6 +6,7 @@ This file travels with every checkpoint (``trust_remote_code``): it needs torch 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from transformers import ZeroShotImageClassificationPipeline
@@ -50,12 +51,15 @@ class KeywordZeroShotPipeline(ZeroShotImageClassificationPipeline):
             preprocess |= {"candidate_labels": labels, "texts": self._texts(tuple(labels))}
         return preprocess, forward, postprocess
 
+    @cached_property
+    def _known_words(self) -> KnownWords:
+        return KnownWords(self.tokenizer, self.model.text_tower.keyword_embedding.weight)
+
     def _texts(self, labels: tuple[str, ...]) -> list[str]:
         """Return the candidates in keywords of the model; told once for a list of candidates."""
         cached: tuple[tuple[str, ...], list[str]] | None = getattr(self, "_text_cache", None)
         if cached is None or cached[0] != labels:
-            words = KnownWords(self.tokenizer, self.model.text_tower.keyword_embedding.weight)
-            self._text_cache = cached = (labels, words.candidates(labels))
+            self._text_cache = cached = (labels, self._known_words.candidates(labels))
         return cached[1]
 
     def preprocess(
