@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from datasets import Dataset, Image, load_dataset
 
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.training.emotionnet import EmotionNetTask
@@ -64,6 +65,20 @@ def test_dropout_differs_between_processes_and_their_run_is_repeated_exactly(mak
     check_equal(two.output_dir, again.output_dir, 0.0)
     with pytest.raises(AssertionError):
         check_weights(one.output_dir, two.output_dir)
+
+
+@pytest.mark.slow
+def test_images_without_a_known_keyword_are_left_out_of_the_mean_of_all(make_emotionnet, tmp_path):
+    one, two = (make_emotionnet(name) for name in ("one", "two"))
+    splits = load_dataset(one.data)
+    rows = splits["train"].cast_column("image", Image(decode=False)).to_list()
+    for row in rows[::3]:
+        row["keywords"] = ["nobody knows it"]
+    (tmp_path / "data").mkdir()
+    few = Dataset.from_list(rows, features=splits["train"].features)
+    few.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    one.data = two.data = str(tmp_path / "data")
+    check_two_are_one("emotionnet", one, two)
 
 
 @pytest.mark.slow
