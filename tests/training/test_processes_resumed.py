@@ -92,15 +92,3 @@ def test_a_run_whose_processes_are_all_killed_from_outside_resumes(make_emotionn
     weights = [Path(r.output_dir) / "model" / "model.safetensors" for r in (whole, broken)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert records(whole.output_dir) == records(broken.output_dir)
-
-
-@pytest.mark.slow
-def test_a_killed_process_is_started_again_by_torchrun(make_textcnn):
-    whole, broken = (make_textcnn(name, **RESUMED) for name in ("whole", "broken"))
-    words = dying(broken, 1, 7) + command("textcnn", broken)
-    told = finish(torchrun(words, 2, "--max_restarts", "1"))
-    assert "exitcode: -9" in told
-    assert "at step 6" in told
-    finish(torchrun(command("textcnn", whole)))
-    assert records(whole.output_dir) == records(broken.output_dir)
-    check_equal(whole.output_dir, broken.output_dir, 0.0)

@@ -42,7 +42,8 @@ def test_processes_started_by_hand(make, names):
     check_equal(one.output_dir, two.output_dir)
     assert "12/12" in told[0]
     assert told[1] == "", "one process tells what all do"
-    assert len(list(Path(two.output_dir).rglob("events.out.*"))) == 1
+    events = list(Path(two.output_dir).rglob("events.out.*"))
+    assert {path.name.split(".")[-2] for path in events} == {str(processes[0].pid)}
 
 
 @pytest.mark.slow
