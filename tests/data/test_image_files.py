@@ -112,7 +112,7 @@ def test_what_is_passed_over_is_counted_by_its_ending(tmp_path):
 
 
 def test_linked_folders_are_followed_once_and_loops_cut(tmp_path):
-    touch(tmp_path, "elsewhere/1.png", "top/z/2.png", "top/z/deep/3.png")
+    touch(tmp_path, "outside.png", "elsewhere/1.png", "top/z/2.png", "top/z/deep/3.png")
     top = tmp_path / "top"
     (top / "a").symlink_to("z")  # its pictures have the names that they have without it
     (top / "b").symlink_to("../elsewhere")
