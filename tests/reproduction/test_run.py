@@ -73,7 +73,7 @@ def test_what_several_models_share_may_fail(tmp_path):
     with pytest.raises(ReproductionError, match=r"2 of 3 models failed"):
         reproduce(("section5.1", "section5.3"), *where, recipes=RECIPES, seeds=(0, 1))
     pages = [(tmp_path / "out" / f"section5.{n}.md").read_text() for n in (1, 3)]
-    assert "EmotionNet failed: " in pages[0] and "StockEmotion has none of metadata" in pages[0]
+    assert "EmotionNet failed: " in pages[0] and "StockEmotion has no metadata.jsonl" in pages[0]
     assert "SE30K8 is missing" in pages[1]
 
 
