@@ -23,10 +23,13 @@ _EDGES = ' ",;\u201c\u201d\u201e\u00ab\u00bb'
 _MAX_SHOWN = 60
 # A list that some program wrote as one text: in its brackets are words with or without quotes.
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
-_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_QUOTED = r"""[uU]?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _QUOTED_WORD = re.compile(_QUOTED, re.DOTALL)
 _QUOTED_WORDS = re.compile(rf"\s*(?:{_QUOTED})(?:[\s,]+(?:{_QUOTED}))*[\s,]*", re.DOTALL)
 _NUMPY_CALL = re.compile(r"array\((\[.*\])(?:, *dtype=[^()\[\]]*)?\)", re.DOTALL)
+# No word begins so; what does is a list in a list, cut off, or in the name of its class.
+_LEFT_OF_A_LIST = re.compile(r"""[\[{]\s*[bBuU]?['"]""")
+_QUOTE = re.compile(r"""[bB]?['"]""")
 _ENTITY = re.compile(r"&#?\w+;")
 _SINGLE_QUOTES = ("''", "\u2018\u2019")
 
@@ -110,6 +113,8 @@ def parse_keywords(value: object) -> list[str]:
     for entry in _entries(value):
         if not isinstance(entry, str):
             raise KeywordError(f"keywords of the wrong type: one is {shown(entry)}, not a string")
+        if ("[" in entry or "{" in entry) and _LEFT_OF_A_LIST.search(entry):
+            raise _untold(entry)
         for part in entry.split(","):
             normal = _normal_form(part)
             # A full-width comma has become a plain one only now.
@@ -187,7 +192,7 @@ def _bare(inside: str, text: str) -> list[object] | None:
     words = [word.strip() for word in inside.split(",")]
     if text[0] == "{" and len(words) < 2 and ":" not in inside:
         return None
-    odd = any(word[:1] in ("'", '"') or word in ("...", "None", "nan") for word in words)
+    odd = any(_QUOTE.match(word) or word in ("...", "None", "nan") for word in words)
     # One that has spaces may be a phrase, or several words without commas between them.
     if odd or (len(words) == 1 and " " in words[0]) or (text[0] == "{" and ":" in inside):
         raise _untold(text)

@@ -132,6 +132,7 @@ def test_deep_values_have_a_text_too():
         "[candy cane, it's, joy]",
         "{candy cane,it's,joy}",
         " ['candy cane', 'it\\'s', 'joy',] ",
+        """[u'candy cane', u"it's", u'joy']""",
         "candy cane; it's; joy",
         "candy cane, it's; joy",
     ],
@@ -150,6 +151,13 @@ def test_a_list_written_as_text_is_that_list(text):
         "['joy''fear']",
         "['joy', fear]",
         "{'joy': 0.9}",
+        "[b'joy', b'fear']",
+        "[['joy', 'fear'], ['sky']]",
+        "['joy', 'fear'], ['sky']",
+        "[array(['joy', 'fear'], dtype=object)]",
+        "Index(['joy', 'fear'])",
+        '["joy", "fear"; sky',
+        ["['joy', 'fear']"],
     ],
 )
 def test_a_list_that_cannot_be_told_is_refused(text):
@@ -159,6 +167,7 @@ def test_a_list_that_cannot_be_told_is_refused(text):
 
 def test_a_text_in_brackets_need_not_be_a_list():
     assert parse_keywords("(c) joy, sky (blue)") == ["(c) joy", "sky (blue)"]
+    assert parse_keywords("o'clock [clock's], 'joy'") == ["o'clock [clock's]", "joy"]
     assert parse_keywords("[sky], [sea]") == ["[sky]", "[sea]"]
     assert parse_keywords("{joy}") == ["{joy}"]
     assert parse_keywords("[]") == parse_keywords("") == []

@@ -54,6 +54,7 @@ PICTURES = "pictures.jsonl"
 
 _DIGESTS = {"sha256": 64, "md5": 32}  # hex digits; the first that is given counts
 _OWN_COLUMNS = ("url", "file_name", *_DIGESTS)
+_PICKLES = (".pkl", ".pickle")  # anywhere in a name: those of the release end in .pkl.keep
 
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -247,17 +248,23 @@ def _checked_name(name: object) -> str:
 
 def _lists(folder: Path) -> list[Path]:
     """Lists in a folder, however deep, sorted; hidden ones do not count."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    known = {*TABLE_ENDINGS, ".txt", ".pkl", ".pickle"}
+    texts = (*TABLE_ENDINGS, ".txt")
     found = sorted(
         path
-        for path in paths
-        if ({bare_suffix(path), *path.suffixes} & known)
+        for path in folder.rglob("*")
+        if (bare_suffix(path) in texts or _is_pickle(path))
+        and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not found:
-        raise UrlListNotFoundError(f"{folder} has no list; their names end in {', '.join(known)}")
+        raise UrlListNotFoundError(
+            f"{folder} has no list; their names end in {', '.join((*texts, *_PICKLES))}"
+        )
     return found
+
+
+def _is_pickle(path: Path) -> bool:
+    return not set(_PICKLES).isdisjoint(path.suffixes)
 
 
 def _said(source: str | Path | Iterable[object]) -> Iterator[_Said]:
@@ -265,7 +272,7 @@ def _said(source: str | Path | Iterable[object]) -> Iterator[_Said]:
         yield from map(_item, source)
         return
     path = Path(source)
-    if {".pkl", ".pickle"} & set(path.suffixes):  # the release's end in .pkl.keep
+    if _is_pickle(path):
         yield from map(_pickled, iterate_plain_pickle(path))
     elif bare_suffix(path) in TABLE_ENDINGS:
         yield from _table_rows(path)

@@ -173,7 +173,8 @@ def test_packed_lists_json_and_folders_of_lists(tmp_path):
     (lists / "b.json").write_text(json.dumps([{"url": B, "file_name": "2.jpg"}]))
     (lists / "more/c.csv.bz2").write_bytes(bz2.compress(f"url;n\n{A}?3;7\n".encode()))
     (lists / ".hidden.txt").write_text("http://hidden.example/")
-    (lists / "README.md").write_text("no list")
+    for name in ("README.md", "a.csv.bak", "b.txt.swp", "c.json.lock"):
+        (lists / name).write_text("no list")
     rows = list(read_url_list(lists))
     assert named(rows) == [
         (0, default_name(A), A),
