@@ -34,9 +34,8 @@ import pyarrow.parquet as pq
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.dropped import DUPLICATES_SCHEMA, DuplicatesError, is_duplicates
 from emotionnet_hf.data.picture_hashes import PictureHasher, stored_hashes
-from emotionnet_hf.data.pictures import open_pictures
+from emotionnet_hf.data.pictures import is_data_set, open_pictures
 from emotionnet_hf.data.plan import reason_kind, told
-from emotionnet_hf.data.sources import has_metadata
 from emotionnet_hf.data.tables import check_parquet_name
 from emotionnet_hf.dedup import (
     DEFAULT_RADIUS,
@@ -160,7 +159,7 @@ def find_duplicates(
     hasher = PictureHasher(out.with_name(f"{out.name}.hashing"), max_pixels, rows_per_part, threads)
     with explained_full_disk(hasher.parts), one_run(out):
         _check_output(out, overwrite)
-        if _is_built(folder):
+        if is_data_set(folder):
             table, resumed = stored_hashes(open_built(folder)), 0
         else:
             table, resumed = hasher.run(open_pictures(folder), progress)
@@ -205,10 +204,6 @@ def _check_output(out: Path, overwrite: bool) -> None:
         raise DuplicatesExistError(
             f"{out} is not a file of duplicates and is not overwritten; choose another file"
         )
-
-
-def _is_built(folder: Path) -> bool:
-    return not has_metadata(folder) and any((folder / "data").glob("*.parquet"))
 
 
 def _grouped(

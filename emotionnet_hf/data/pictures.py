@@ -67,9 +67,14 @@ def open_pictures(folder: str | Path) -> Pictures:
         BuiltFolderError: The data set is not whole.
     """
     folder = Path(folder)
-    if not has_metadata(folder) and any((folder / "data").glob("*.parquet")):
+    if is_data_set(folder):
         return _BuiltPictures(open_built(folder))
     return _SourcePictures(open_source(folder))
+
+
+def is_data_set(folder: Path) -> bool:
+    """Tell a built data set from a source, which may have Parquet in a folder of that name."""
+    return not has_metadata(folder) and any((folder / "data").glob("*.parquet"))
 
 
 @dataclass(frozen=True)

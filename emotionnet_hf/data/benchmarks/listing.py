@@ -11,8 +11,6 @@ from emotionnet_hf.data.benchmarks.dropped import NOT_UTF8, Dropped
 from emotionnet_hf.data.image_files import is_walked, walk_folder, writable_name
 from emotionnet_hf.loading.release import RowError, inside
 
-# What systems and archivers leave behind; names that begin with a dot are theirs too.
-_JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 _SHOWN = 10
 
 
@@ -48,7 +46,7 @@ def found_in(folder: Path) -> list[str]:
 
 
 def files(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
-    """Files of a folder, but not of the folders in it.
+    """Files of a folder that are not hidden, but not of the folders in it.
 
     Args:
         folder: It need not exist.
@@ -59,7 +57,7 @@ def files(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    paths = (p for p in folder.iterdir() if not _is_junk(p.name) and wanted(p.name.lower()))
+    paths = (p for p in folder.iterdir() if p.name[0] != "." and wanted(p.name.lower()))
     return sorted(path for path in paths if path.is_file())
 
 
@@ -122,7 +120,3 @@ class Pictures:
         path = f"{self._start}/{path}" if self._start else path
         # Lists may name a linked folder by either of its names, and it is walked once.
         return path, path in self._paths or os.path.isfile(self._folder / path)
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
