@@ -19,7 +19,7 @@ from typing import Any
 
 from emotionnet_hf import __version__
 from emotionnet_hf.files import write_json
-from emotionnet_hf.lock import LOCK
+from emotionnet_hf.lock import LOCKS
 
 _PACKAGES = (
     *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate"),
@@ -109,7 +109,7 @@ def note_work(work: Path, now: dict[str, Any]) -> dict[str, Any]:
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
     else:
-        begun = work.is_dir() and any(path.name != LOCK for path in work.iterdir())
+        begun = work.is_dir() and any(path.name not in LOCKS for path in work.iterdir())
         known = [{"git_commit": None, "git_dirty": None}] if begun else []
     if code not in known:
         known.append(code)

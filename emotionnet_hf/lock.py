@@ -26,6 +26,8 @@ from filelock import SoftFileLock, Timeout, lock_descriptor
 
 LOCK = ".lock"
 """Name of the lock inside of a folder that is filled where it is."""
+LOCKS = frozenset({LOCK, f"{LOCK}ed"})
+"""That name, and what stands beside it on a disk that knows no locks of the kernel."""
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _PATIENCE = 1.0  # seconds: one who has just begun needs a moment to say who he is
 # What a disk answers that knows no locks of the kernel, such as Lustre as it is mounted by default.

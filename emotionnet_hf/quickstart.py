@@ -36,7 +36,7 @@ from emotionnet_hf.evaluation.clean_labels import (
 )
 from emotionnet_hf.files import write_json, write_text
 from emotionnet_hf.keywords import Vocabulary
-from emotionnet_hf.lock import LOCK, one_run
+from emotionnet_hf.lock import LOCKS, one_run
 from emotionnet_hf.models import EmotionNetForPreTraining
 from emotionnet_hf.report import Findings, write_report
 from emotionnet_hf.training import (
@@ -232,7 +232,7 @@ def emotionnet_recipe(
 
 def _make_room(out: Path, overwrite: bool) -> None:
     """Remove an earlier quickstart, and nothing else."""
-    if not any(path.name != LOCK for path in out.iterdir()):
+    if not any(path.name not in LOCKS for path in out.iterdir()):
         return
     if not (out / _MARK).is_file():
         raise QuickstartError(f"{out} holds something else: choose another folder.")

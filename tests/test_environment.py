@@ -10,6 +10,7 @@ import torch
 from emotionnet_hf import __version__
 from emotionnet_hf import environment as module
 from emotionnet_hf.environment import DirtyTreeError, committed_environment, environment, note_work
+from emotionnet_hf.lock import LOCKS
 
 
 @pytest.fixture
@@ -116,6 +117,9 @@ def test_work_remembers_the_code_that_worked_there(tmp_path):
         return {"git_commit": commit, "git_dirty": dirty, "command": "x"}
 
     work = tmp_path / "work"
+    work.mkdir()
+    for name in LOCKS:  # of the run that begins
+        (work / name).touch()
     assert note_work(work, told("a")) == told("a")
     (work / "run").mkdir()
     assert note_work(work, told("a")) == told("a")  # resumed

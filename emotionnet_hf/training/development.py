@@ -34,8 +34,8 @@ def with_development_rows(
         splits: With ``train``; ``keywords`` and ``emotion_keywords`` in each.
         wanted: Rows to hold out; 0 for none; None for none where at least half of the validation
             split's rows have a keyword to read or there is no such split, and otherwise
-            ``PUBLISHED_ROWS``, at most one in ``LARGEST_SHARE`` of train. A train split without a
-            keyword to read is left alone, for ``check_text`` to refuse.
+            ``PUBLISHED_ROWS``, at most one in ``LARGEST_SHARE`` of train. Whether those rows, and
+            the others, have a keyword to read is for ``check_text`` to see.
         everything: Emotion keywords are read too.
 
     Returns:

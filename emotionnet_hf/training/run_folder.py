@@ -20,7 +20,7 @@ from emotionnet_hf.files import (
     write_json,
     write_text,
 )
-from emotionnet_hf.lock import LOCK
+from emotionnet_hf.lock import LOCKS
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
 
 # What may change between the start of a run and its resumption without changing its result.
@@ -88,11 +88,11 @@ class RunFolder:
         write_json(self.path / "environment.json", environment())
 
     def _clear(self, stored: Path) -> None:
-        """Remove an earlier run: all but our lock, and last what says that there is a run."""
+        """Remove an earlier run: all but our locks, and last what says that there is a run."""
         for path in self.path.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path != stored and path.name != LOCK:
+            elif path != stored and path.name not in LOCKS:
                 path.unlink()
         stored.unlink()
 

@@ -1,8 +1,10 @@
+import errno
 import json
 
 import pytest
 import torch
 
+from emotionnet_hf import lock
 from emotionnet_hf.lock import one_run
 from emotionnet_hf.training.arguments import RecipeError, RunArguments
 from emotionnet_hf.training.run_folder import RunFolder
@@ -109,7 +111,13 @@ def test_a_run_killed_while_it_wrote_its_arguments_can_start_again(folder):
     assert names(run.path) == {"arguments.json", "environment.json"}
 
 
-def test_starting_over_removes_all_but_the_lock(folder):
+@pytest.mark.parametrize("locks", [{".lock"}, {".lock", ".locked"}])
+def test_starting_over_removes_all_but_the_lock(folder, monkeypatch, locks):
+    def refuse(descriptor, *, blocking):
+        raise OSError(errno.ENOSYS, "this disk knows no locks of the kernel")
+
+    if len(locks) > 1:
+        monkeypatch.setattr(lock, "lock_descriptor", refuse)
     run = folder(overwrite=True)
     with one_run(run.path, inside=True):
         run.open()
@@ -117,7 +125,7 @@ def test_starting_over_removes_all_but_the_lock(folder):
             (run.path / place).mkdir(parents=True)
         run.record({"step": 1})
         run.open()
-        assert names(run.path) == {"arguments.json", "environment.json", ".lock"}
+        assert names(run.path) == {"arguments.json", "environment.json", *locks}
     assert names(run.path) == {"arguments.json", "environment.json"}
 
 
