@@ -206,7 +206,8 @@ def _opened(lock: Path) -> int:
         except FileNotFoundError:
             continue
         except (FileExistsError, NotADirectoryError) as error:
-            raise NotADirectoryError(f"{lock.parent} is a file: choose another folder.") from error
+            place = next(path for path in lock.parents if path.exists())
+            raise NotADirectoryError(f"{place} is a file: choose another folder.") from error
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise

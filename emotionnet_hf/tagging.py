@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
-from transformers import AutoConfig, pipeline
+from transformers import pipeline
 
 from emotionnet_hf.data.image_files import find_images, told_passed_over
 from emotionnet_hf.evaluation.features import in_batches
 from emotionnet_hf.models import EmotionNetConfig, EmotionNetForPreTraining
-from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
+from emotionnet_hf.models.place import read_config
 from emotionnet_hf.pipelines import TASK, URL_PREFIXES, load_picture
 
 logger = logging.getLogger(__name__)
@@ -87,8 +87,7 @@ def tag_images(
             pictures = [image for image in opened if not isinstance(image, str)]
             options: dict[str, Any] = {} if candidates is None else {"candidates": candidates}
             options |= {"top_k": top_k, "batch_size": batch_size}
-            # A pipeline cannot be called with an empty list.
-            tags = iter(tagger(pictures, **options) if pictures else [])
+            tags = iter(tagger(pictures, **options))
             for path, image in zip(batch, opened, strict=True):
                 if isinstance(image, str):
                     yield Tagged(path, error=image)
@@ -99,14 +98,7 @@ def tag_images(
 
 def _check_model(model: str) -> None:
     """Refuse what cannot tag; transformers' pipeline would tell it in thousands of letters."""
-    check_place(model)
-    try:
-        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    except OSError as error:
-        reason = str(error).partition("\n")[0]
-        raise FileNotFoundError(
-            f"The model {model} cannot be had ({reason}). {WHAT_TO_GIVE}"
-        ) from error
+    config = read_config(model)
     if not isinstance(config, EmotionNetConfig):
         kind = (config.architectures or [config.model_type])[0]
         raise NoTaggerError(f"{model} is a {kind}, which tags no pictures: give an EmotionNet.")

@@ -239,11 +239,13 @@ def test_where_nothing_can_be_written_the_place_is_named(tmp_path, monkeypatch):
         one_run(tmp_path / "out").__enter__()
 
 
-@pytest.mark.parametrize("inside", [False, True])
-def test_a_file_is_no_folder(tmp_path, inside):
+@pytest.mark.parametrize(
+    ("out", "inside"), [("file/out", False), ("file", True), ("file/out", True)]
+)
+def test_a_file_is_no_folder(tmp_path, out, inside):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="file is a file: choose another folder"):
-        one_run(tmp_path / ("file" if inside else "file/out"), inside=inside).__enter__()
+    with pytest.raises(NotADirectoryError, match="/file is a file: choose another folder"):
+        one_run(tmp_path / out, inside=inside).__enter__()
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import timm
 import torch
 import transformers
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers import AutoImageProcessor, PreTrainedModel
 
 from emotionnet_hf import __version__
 from emotionnet_hf.models import (
@@ -18,7 +18,7 @@ from emotionnet_hf.models import (
     EmotionNetModel,
     TextCNNForSequenceClassification,
 )
-from emotionnet_hf.models.place import WHAT_TO_GIVE, check_place
+from emotionnet_hf.models.place import read_config
 
 _KINDS = {
     kind.__name__: kind
@@ -47,21 +47,11 @@ def load_model(source: str | Path) -> PreTrainedModel:
 
     Raises:
         FileNotFoundError: There is no such folder and no such repository, or no model in it.
+        ModelKindError: It holds none that is known here.
         ExportError: It holds one of another kind.
         CheckpointError: The weights do not fit.
     """
-    check_place(source)
-    try:
-        # Never asks whether to run the folder's code: for our models the code is here.
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except OSError as error:
-        if Path(source).exists():
-            raise
-        reason = str(error).partition("\n")[0]
-        raise FileNotFoundError(
-            f"There is no folder {source}, and no model of that name from the Hub ({reason}). "
-            f"{WHAT_TO_GIVE}"
-        ) from error
+    config = read_config(source)
     name = (config.architectures or [type(config).__name__])[0]
     if name not in _KINDS:
         raise ExportError(f"{source} is a {name}; what can be exported: {', '.join(_KINDS)}.")

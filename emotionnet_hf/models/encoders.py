@@ -19,13 +19,13 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from emotionnet_hf.models.backbones import load_backbone, pretrained_name
 from emotionnet_hf.models.configuration_emotionnet import EmotionNetConfig
 from emotionnet_hf.models.modeling_emotionnet import EmotionNetForPreTraining, EmotionNetModel
 from emotionnet_hf.models.modeling_words import KnownWords
-from emotionnet_hf.models.place import check_place
+from emotionnet_hf.models.place import ModelKindError, read_config
 
 FEATURES, JOINT = "features", "joint"
 """Names of the spaces: visual features, and the joint space of images and words."""
@@ -353,12 +353,6 @@ def _width(model: nn.Module, size: Sequence[int]) -> int:
 def _read_config(name: str) -> Any:
     """Read a model's configuration, or say that there is none."""
     try:
-        check_place(name)
-    except FileNotFoundError as error:
+        return read_config(name)
+    except (FileNotFoundError, ModelKindError) as error:
         raise EncoderError(f"{error} {_SPELLINGS}") from error
-    try:
-        # Never asks whether to run a folder's code: for our models the code is here.
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise EncoderError(f"{name} cannot be opened ({reason}). {_SPELLINGS}") from error

@@ -29,7 +29,8 @@ Arguments = TypeVar("Arguments", bound=RunArguments)
 
 _EXPECTED = (
     *(RecipeError, TrainingError, SchemaError, WordVectorError, AnotherRunError),
-    *(BackboneWeightsError, CheckpointError, FileNotFoundError),
+    *(BackboneWeightsError, CheckpointError),
+    OSError,  # a place that is not there, cannot be written, or is full
 )
 
 

@@ -6,14 +6,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from transformers import AutoConfig
-
 from emotionnet_hf.models import (
     EmotionNetConfig,
     EmotionNetForImageClassification,
     EmotionNetForPreTraining,
 )
-from emotionnet_hf.models.place import check_place
+from emotionnet_hf.models.place import ModelKindError, read_config
 from emotionnet_hf.training.arguments import RecipeError
 
 logger = logging.getLogger(__name__)
@@ -41,12 +39,9 @@ def open_start(place: str, backbone: str) -> Start:
     inner = Path(place) / "model"
     folder = str(inner) if inner.is_dir() else place
     try:
-        check_place(folder)
-    except FileNotFoundError as error:
+        config = read_config(folder, "emotionnet")
+    except (FileNotFoundError, ModelKindError) as error:
         raise RecipeError(f"init_from: {error}") from error
-    config = AutoConfig.from_pretrained(folder)
-    if not isinstance(config, EmotionNetConfig):
-        raise RecipeError(f"init_from: {folder} is a {config.model_type}, not an EmotionNet.")
     if config.backbone.partition(".")[0] != backbone.partition(".")[0]:
         raise RecipeError(
             f"init_from: {folder} has the trunk {config.backbone}, this run {backbone}: set "
@@ -54,7 +49,10 @@ def open_start(place: str, backbone: str) -> Start:
         )
     whole = EmotionNetForPreTraining.__name__ in (config.architectures or ())
     kind = EmotionNetForPreTraining if whole else EmotionNetForImageClassification
-    model: Start = kind.from_pretrained(folder)
+    try:
+        model: Start = kind.from_pretrained(folder)
+    except OSError as error:  # it has no weights
+        raise RecipeError(f"init_from: {error}") from error
     return model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from emotionnet_hf.models import TextCNNForSequenceClassification
-from emotionnet_hf.models.place import WHAT_TO_GIVE, ModelKindError, check_place
+from emotionnet_hf.models.place import ModelKindError, read_config
 from emotionnet_hf.training.arguments import RecipeError
 
 TextModel = tuple[TextCNNForSequenceClassification, PreTrainedTokenizerFast]
@@ -26,16 +26,10 @@ def load_text_model(folder: str, argument: str) -> TextModel:
         CheckpointError: Its tensors do not fit.
     """
     try:
-        check_place(folder, "textcnn")
-    except (FileNotFoundError, ModelKindError) as error:
-        raise RecipeError(f"{argument}: {error}") from error
-    try:
+        read_config(folder, "textcnn")
         model = TextCNNForSequenceClassification.from_pretrained(folder)
-    except OSError as error:
-        reason = str(error).partition("\n")[0]
-        raise RecipeError(
-            f"{argument}: {folder} cannot be had ({reason}) {WHAT_TO_GIVE}"
-        ) from error
+    except (OSError, ModelKindError) as error:
+        raise RecipeError(f"{argument}: {error}") from error
     model.requires_grad_(False).eval()
     return model, AutoTokenizer.from_pretrained(folder)
 

@@ -14,6 +14,7 @@ from emotionnet_hf.models import (
     EmotionNetForZeroShotImageClassification,
     EmotionNetModel,
 )
+from emotionnet_hf.models.place import ModelKindError
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_file_is_no_model(checkpoint):
 
 def test_a_config_that_cannot_be_read_is_not_said_to_be_missing(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(OSError, match="not a valid JSON"):
+    with pytest.raises(ModelKindError, match="not a valid JSON"):
         load_model(tmp_path)
 
 

@@ -268,5 +268,5 @@ def test_what_is_no_image_model_is_refused(tmp_path):
         open_encoder(tmp_path / "absent" / "deep" / "down")
     with pytest.raises(EncoderError, match="timm has no model 'resnet5000'"):
         open_encoder("timm:resnet5000")
-    with pytest.raises(EncoderError, match="cannot be opened"):
+    with pytest.raises(EncoderError, match="no model of that name from the Hub"):
         open_encoder("nobody/nothing")

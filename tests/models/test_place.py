@@ -1,8 +1,9 @@
 import json
 
 import pytest
+from transformers import BertConfig
 
-from emotionnet_hf.models.place import ModelKindError, check_place
+from emotionnet_hf.models.place import ModelKindError, check_place, read_config
 
 
 def test_folders_of_models_and_names_of_repositories_pass(tmp_path):
@@ -44,6 +45,26 @@ def test_a_model_of_another_kind_is_named(tmp_path, found, kind, message):
     check_place(tmp_path)
     if found in ("textcnn", "emotionnet"):
         check_place(tmp_path, found)
+
+
+@pytest.mark.parametrize("kind", [None, "emotionnet"])
+def test_a_repository_that_cannot_be_had_is_named(kind):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder owner/name, and no model of .*Give the"
+    ) as told:
+        read_config("owner/name", kind)
+    assert "\n" not in str(told.value)
+
+
+def test_the_configuration_of_an_unknown_kind_is_refused_and_of_another_named(tmp_path):
+    for text, told in (("{}", "Unrecognized model"), ("{", ".*is not a valid JSON file")):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ModelKindError, match=rf"no model that is known here \({told}"):
+            read_config(tmp_path)
+    BertConfig().save_pretrained(tmp_path)
+    assert read_config(tmp_path).model_type == "bert"
+    with pytest.raises(ModelKindError, match="'bert'; needed is an EmotionNet"):
+        read_config(tmp_path, "emotionnet")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])

@@ -34,7 +34,7 @@ def test_a_bad_recipe_is_one_line_not_a_traceback(tmp_path, script):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("error", [RecipeError, TrainingError, FileNotFoundError])
+@pytest.mark.parametrize("error", [RecipeError, TrainingError, FileNotFoundError, PermissionError])
 def test_what_a_person_can_mend_is_one_line(capsys, error):
     def train(arguments):
         raise error("choose another one")
@@ -43,6 +43,18 @@ def test_what_a_person_can_mend_is_one_line(capsys, error):
         run_script(train, TextCNNArguments, ["a/train_it.py", "--data", "d", "--output_dir", "o"])
     assert ending.value.code == 1
     assert capsys.readouterr().err == "train_it: choose another one\n"
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_run_folder_that_cannot_be_is_one_line(capsys, tmp_path, place):
+    (tmp_path / "file").touch()
+    words = ["train_textcnn.py", "--data", "d", "--output_dir", str(tmp_path / place)]
+    with pytest.raises(SystemExit) as ending:
+        run_script(train_textcnn, TextCNNArguments, words)
+    assert ending.value.code == 1
+    assert capsys.readouterr().err == (
+        f"train_textcnn: {tmp_path / 'file'} is a file: choose another folder.\n"
+    )
 
 
 def test_a_fault_of_ours_keeps_its_traceback():

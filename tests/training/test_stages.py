@@ -120,10 +120,15 @@ def test_a_w_of_unknown_space_may_go_on(make_variant, stage1, tmp_path):
 def test_no_place_no_model_and_a_text_model_are_told(make_variant, release_model, stage1, tmp_path):
     unfinished = tmp_path / "unfinished"
     shutil.copytree(stage1, unfinished, ignore=shutil.ignore_patterns("model"))
+    without_weights = tmp_path / "without"
+    without_weights.mkdir()
+    shutil.copy(stage1 / "model" / "config.json", without_weights)
     for place, told in (
         (tmp_path / "nowhere" / "x", "init_from: There is no folder"),
         (unfinished, "is no model folder: it has no config.json"),
-        (release_model, "is a textcnn, not an EmotionNet"),
+        ("owner/name", "init_from: There is no folder owner/name, and no model of"),
+        (without_weights, "no file named model.safetensors"),
+        (release_model, "holds a TextCNN; needed is an EmotionNet"),
     ):
         with pytest.raises(RecipeError, match=re.escape(told)):
             EmotionNetTask(make_variant(init_from=str(place)))
