@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,12 +48,12 @@ def run_script(
         argv: Program, recipe and arguments.
 
     Raises:
-        SystemExit: It cannot be done; the status is 1.
+        SystemExit: It cannot be done; the status is 1, or 2 of bad usage. Or help was asked for.
     """
     speak("%(name)s: %(message)s")
     try:
         join_processes()
-        arguments = parse_recipe(kind, argv[1:])
+        arguments = _parsed(kind, argv[1:])
         with bars(arguments.progress):
             train(arguments)
     except _EXPECTED as error:
@@ -66,3 +69,16 @@ def run_script(
     if is_one_of_several():
         PartialState().wait_for_everyone()
         PartialState().destroy_process_group()
+
+
+def _parsed(kind: type[Arguments], words: Sequence[str]) -> Arguments:
+    """Parse a command line; usage and help are told by one process of a run."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            return parse_recipe(kind, words)
+    except SystemExit as ending:
+        if is_news(RecipeError(out.getvalue() + err.getvalue())):
+            sys.stdout.write(out.getvalue())
+            sys.stderr.write(err.getvalue())
+        leave(int(ending.code or 0))

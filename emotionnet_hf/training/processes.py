@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import datasets
 import torch
@@ -221,14 +221,17 @@ def is_news(error: Exception) -> bool:
     return True
 
 
-def leave() -> None:
-    """End this process, whose run failed, with status 1.
+def leave(status: int = 1) -> NoReturn:
+    """End this process, whose run ends before its time.
+
+    Args:
+        status: That it ends with.
 
     Raises:
         SystemExit: There are no other processes.
     """
     if not is_one_of_several():
-        sys.exit(1)
+        sys.exit(status)
     state = PartialState()
     # Under torchrun its agent keeps the store.
     if state.is_main_process and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
@@ -236,7 +239,7 @@ def leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # The interpreter's own end would wait for a group that is broken, or be aborted by it.
-    os._exit(1)
+    os._exit(status)
 
 
 def _keep_store(num_processes: int) -> None:

@@ -39,9 +39,6 @@ class RunFolder:
 
     Args:
         arguments: Of the run; ``arguments.output_dir`` is the folder.
-
-    Raises:
-        RecipeError: The folder holds a run with other arguments and ``overwrite`` is off.
     """
 
     def __init__(self, arguments: RunArguments) -> None:

@@ -45,6 +45,16 @@ def test_what_a_person_can_mend_is_one_line(capsys, error):
     assert capsys.readouterr().err == "train_it: choose another one\n"
 
 
+def test_bad_usage_and_help_are_told(capsys):
+    for words, code in ((["--epochs", "many"], 2), (["--help"], 0)):
+        with pytest.raises(SystemExit) as ending:
+            run_script(train_textcnn, TextCNNArguments, ["train_textcnn.py", *words])
+        assert ending.value.code == code
+        told = capsys.readouterr()
+        assert (told.err if code else told.out).startswith("usage: ")
+        assert (told.out if code else told.err) == ""
+
+
 @pytest.mark.parametrize("place", ["file", "file/run"])
 def test_a_run_folder_that_cannot_be_is_one_line(capsys, tmp_path, place):
     (tmp_path / "file").touch()

@@ -59,6 +59,15 @@ def test_a_bad_recipe_is_told_once(make_textcnn):
 
 
 @pytest.mark.slow
+def test_bad_usage_is_told_once(make_textcnn):
+    words = command("textcnn", make_textcnn(), "--epochs", "many")
+    told = [ended(process) for process in by_hand(words)]
+    assert [status for _, status in told] == [2, 2], told
+    output = "".join(output for output, _ in told)
+    assert (output.count("usage: "), output.count("argument --epochs: invalid")) == (1, 1), output
+
+
+@pytest.mark.slow
 def test_processes_of_different_arguments_are_refused(make_textcnn):
     arguments = make_textcnn()
     words = command("textcnn", arguments)
