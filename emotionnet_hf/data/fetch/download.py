@@ -222,7 +222,8 @@ def _moved(url: str, target: str) -> Moved | Failure:
         elif target.startswith("/"):
             target = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}{target}"
         elif not _SCHEME.match(target):
-            target = urljoin(url, target)
+            path, mark, query = target.partition("?")  # urljoin would drop an empty query
+            target = urljoin(url.partition("?")[0], path) + mark + query
         return Moved(sendable_url(target))
     except ValueError as error:
         return Failure(f"redirect refused: not a URL: {printable(error)}")

@@ -72,6 +72,7 @@ def test_a_redirect_is_followed_character_by_character(server, ask):
                 b"//a.test/%2C?",
                 b"../ok/%2c.jpg",
                 b"?x=%2C",
+                b"c.jpg?",
                 "/café.jpg".encode(),
                 "/café.jpg".encode("latin-1"),
                 b"/a b.jpg#top",
@@ -82,15 +83,16 @@ def test_a_redirect_is_followed_character_by_character(server, ask):
     answers = ask(*map(server.url, server.raw))
     exact = [Moved(server.url(path)) for path in EXACT]
     assert answers[:18] == exact + exact
-    assert answers[18:24] == [
+    assert answers[18:25] == [
         Moved("http://a.test/%2C?"),
         Moved(server.url("ok/%2c.jpg")),
         Moved(server.url("raw/20?x=%2C")),
+        Moved(server.url("raw/c.jpg?")),
         Moved(server.url("caf%C3%A9.jpg")),
         Moved(server.url("caf%E9.jpg")),
         Moved(server.url("a%20b.jpg")),
     ]
-    assert answers[24] == Moved("https://bad.example:port/")  # refused by `url_problem`
+    assert answers[25] == Moved("https://bad.example:port/")  # refused by `url_problem`
 
 
 def whole(body, *lines, status=b"200"):
