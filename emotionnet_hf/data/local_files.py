@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 from datasets.data_files import (
     EmptyDatasetError,
     get_data_patterns,
     resolve_pattern,
     sanitize_patterns,
 )
+from datasets.exceptions import DatasetGenerationError, DatasetsError
 from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
@@ -114,7 +116,7 @@ def parquet_builder(
     columns = found.columns
     if columns is None and found.features is not None:
         columns = list(found.features)
-    with _named_cache(place, options.get("cache_dir")):
+    with _explained(place, options.get("cache_dir")):
         return datasets.load_dataset_builder(
             "parquet", data_files=names, features=found.features, columns=columns, **options
         )
@@ -131,23 +133,36 @@ def load_parquet(place: str | Path, config: str | None = None) -> datasets.Datas
         Its splits.
 
     Raises:
-        LocalDataError: See `parquet_builder`.
+        LocalDataError: See `parquet_builder`; or a file is damaged.
     """
     builder = parquet_builder(place, config)
-    with _named_cache(place, None):
+    with _explained(place, None):
         builder.download_and_prepare()
     splits: datasets.DatasetDict = builder.as_dataset()
     return splits
 
 
+def generation_fault(error: BaseException) -> BaseException:
+    """Find what is behind an error of `datasets`, which may say no more than that there was one."""
+    hidden = error.__cause__ if isinstance(error, DatasetGenerationError) else None
+    return error if hidden is None else generation_fault(hidden)
+
+
 @contextmanager
-def _named_cache(place: str | Path, cache: str | None) -> Iterator[None]:
+def _explained(place: str | Path, cache: str | None) -> Iterator[None]:
+    """Tell a cache that cannot be written from files that cannot be read."""
     try:
         yield
-    except OSError as error:
+    except (OSError, DatasetsError, pa.ArrowException) as error:
+        cause = generation_fault(error)
+        # A failing disk has a number; of a damaged file Arrow gives none.
+        if not isinstance(cause, OSError) or cause.errno is None:
+            raise LocalDataError(
+                f"{place} is damaged ({cause}); fetch or build it again"
+            ) from error
         raise LocalDataError(
             f"{place} cannot be prepared in the cache {cache or datasets.config.HF_DATASETS_CACHE} "
-            f"({error}); set HF_HOME to a folder that can be written, on a disk with space"
+            f"({cause}); set HF_HOME to a folder that can be written, on a disk with space"
         ) from error
 
 

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
+from datasets.exceptions import DatasetsError
 
-from emotionnet_hf.data.local_files import LocalDataError, find_parquet, load_parquet
+from emotionnet_hf.data.local_files import (
+    LocalDataError,
+    find_parquet,
+    generation_fault,
+    load_parquet,
+)
 from emotionnet_hf.training.arguments import RecipeError
 
 # How one comes by the columns that not every data set has.
@@ -33,7 +39,8 @@ def load_splits(data: str, config: str | None = None, *, columns: Sequence[str])
         Its splits, ``train`` among them.
 
     Raises:
-        RecipeError: It has no such configuration, no training split, or lacks a column.
+        RecipeError: It cannot be opened, has no such configuration, no training split, or lacks
+            a column.
     """
     try:
         is_parquet = Path(data).is_dir() and find_parquet(data, config) is not None
@@ -47,9 +54,18 @@ def load_splits(data: str, config: str | None = None, *, columns: Sequence[str])
 
 
 def _loaded(data: str, config: str | None) -> DatasetDict:
-    if config is not None and config not in (known := get_dataset_config_names(data)):
-        raise RecipeError(f"{data} has no configuration {config!r}, only {', '.join(known)}.")
-    return load_dataset(data, config)
+    known: list[str] = []
+    try:
+        known = [] if config is None else get_dataset_config_names(data)
+        if config is None or config in known:
+            return load_dataset(data, config)
+    except (OSError, ValueError, DatasetsError) as error:
+        reason = " ".join(str(generation_fault(error)).split())[:300]
+        raise RecipeError(
+            f"{data} opens as no data set ({reason}); give a folder that `emotionnet build` wrote, "
+            "or a repository on the Hub."
+        ) from error
+    raise RecipeError(f"{data} has no configuration {config!r}, only {', '.join(known)}.")
 
 
 def _check_columns(split: Dataset, data: str, columns: Sequence[str]) -> None:

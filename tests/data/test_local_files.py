@@ -104,6 +104,14 @@ def test_a_cache_that_cannot_be_written_is_named(folder, monkeypatch):
         load_parquet(folder)
 
 
+def test_a_damaged_file_is_no_fault_of_the_cache(folder):
+    path = folder / "data/train-00000-of-00002.parquet"
+    path.write_bytes(path.read_bytes().replace(b"PAR1", b"PAR2"))
+    with pytest.raises(LocalDataError, match=r"is damaged \(.+fetch or build it again") as told:
+        load_parquet(folder)
+    assert "An error occurred" not in str(told.value)
+
+
 def test_a_file_that_the_card_names_and_is_not_there_is_an_error(folder):
     (folder / "README.md").write_text(CARD.replace("data/test-*", "data/gone.parquet"))
     with pytest.raises(LocalDataError, match=r"gone\.parquet"):

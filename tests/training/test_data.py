@@ -17,6 +17,20 @@ def test_a_built_folder_opens_with_its_splits(data):
     assert set(load_splits(str(data), columns=NEEDED)) == {"train", "validation"}
 
 
+@pytest.mark.parametrize(("folder", "config"), [("nowhere", None), ("nowhere", "all"), ("", None)])
+def test_what_is_no_data_set_is_named(tmp_path, folder, config):
+    data = str(tmp_path / folder)
+    with pytest.raises(RecipeError, match=rf"{data} opens as no data set \(.+`emotionnet build`"):
+        load_splits(data, config, columns=NEEDED)
+
+
+def test_what_is_damaged_is_named_and_not_that_there_was_an_error(tmp_path):
+    (tmp_path / "train.jsonl").write_text("{no json\n")
+    with pytest.raises(RecipeError, match="opens as no data set") as told:
+        load_splits(str(tmp_path), columns=NEEDED)
+    assert "An error occurred" not in str(told.value)
+
+
 def test_without_training_split_the_error_names_what_is_there(tmp_path):
     folder = save(tmp_path, "test", keywords=[["a"]], emotion_keywords=[[0]])
     with pytest.raises(RecipeError, match=r"no train split, only \['test'\]"):

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from emotionnet_hf.data.built_folder import open_built
 from emotionnet_hf.data.load import is_built
+from emotionnet_hf.data.local_files import generation_fault
 from emotionnet_hf.evaluation.embed.parquet_rows import (
     ParquetSource,
     holds_rows,
@@ -178,8 +180,10 @@ def _built(word: str, options: DataSetOptions, *arguments: Any, **files: Any) ->
         else:
             builder.download_and_prepare()
             data = builder.as_dataset(split=options.split)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]  # the second line has the configurations
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        reason = " ".join(str(generation_fault(error)).split())[
+            :300
+        ]  # the second line has the configurations
         raise EmbedSourceError(
             f"{word} is no file, folder or glob of images, and opens as no data set ({reason})."
         ) from error
