@@ -10,6 +10,7 @@ from emotionnet_hf.models import (
     EmotionNetConfig,
     EmotionNetForImageClassification,
     EmotionNetForPreTraining,
+    build_image_processor,
 )
 from emotionnet_hf.models.place import ModelKindError, read_config
 from emotionnet_hf.training.arguments import RecipeError
@@ -27,7 +28,8 @@ def open_start(place: str, backbone: str) -> Start:
 
     Args:
         place: Run folder or model folder, or a repository on the Hub.
-        backbone: The timm model that the run has; the tag of its weights does not matter.
+        backbone: The timm model that the run has; the tag of its weights does not matter where
+            pixels are normalised alike.
 
     Returns:
         The model, whole: with the text tower where the folder has one.
@@ -42,7 +44,7 @@ def open_start(place: str, backbone: str) -> Start:
         config = read_config(folder, "emotionnet")
     except (FileNotFoundError, ModelKindError) as error:
         raise RecipeError(f"init_from: {error}") from error
-    if config.backbone.partition(".")[0] != backbone.partition(".")[0]:
+    if _trunk(config.backbone) != _trunk(backbone):
         raise RecipeError(
             f"init_from: {folder} has the trunk {config.backbone}, this run {backbone}: set "
             f"backbone: {config.backbone}."
@@ -54,6 +56,12 @@ def open_start(place: str, backbone: str) -> Start:
     except OSError as error:  # it has no weights
         raise RecipeError(f"init_from: {error}") from error
     return model
+
+
+def _trunk(backbone: str) -> tuple[str, list[float], list[float]]:
+    """Architecture, and what pixels are normalised by, which some tags of weights differ in."""
+    processor = build_image_processor(backbone)
+    return backbone.partition(".")[0], processor.image_mean, processor.image_std
 
 
 def start_from(model: EmotionNetForPreTraining, start: Start) -> None:

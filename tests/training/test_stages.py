@@ -15,6 +15,7 @@ from emotionnet_hf.models import (
 )
 from emotionnet_hf.training import RecipeError, train_emotionnet
 from emotionnet_hf.training.emotionnet import EmotionNetTask
+from emotionnet_hf.training.stages import open_start
 
 W = "emotionnet.visual_projection."
 
@@ -108,6 +109,14 @@ def test_what_does_not_fit_is_told(make_variant, stage1, tmp_path, changes, told
     place = changed(stage1, tmp_path / "other", **changes)
     with pytest.raises(RecipeError, match=told):
         EmotionNetTask(make_variant(init_from=place))
+
+
+def test_pixels_that_were_normalised_otherwise_are_told(tmp_path):
+    EmotionNetConfig(backbone="vit_small_patch16_224.dino").save_pretrained(tmp_path)
+    with pytest.raises(RecipeError, match=r"trunk \S+\.dino, this run \S+\.augreg_in21k: set"):
+        open_start(str(tmp_path), "vit_small_patch16_224.augreg_in21k")
+    with pytest.raises(RecipeError, match=r"no file named model\.safetensors"):  # so far it fits
+        open_start(str(tmp_path), "vit_small_patch16_224.dino")
 
 
 def test_a_w_of_unknown_space_may_go_on(make_variant, stage1, tmp_path):
