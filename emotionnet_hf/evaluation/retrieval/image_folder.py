@@ -32,13 +32,13 @@ class _Told:
     """What the tables say.
 
     Attributes:
-        words: Of each file its keywords and its cell of each column of labels.
-        columns: Columns that were met, with their features where a table declares them.
+        words: Of each file its keywords and its labels by column.
+        columns: Columns that were met, in their order.
         notes: Rows that are of no use, by reason.
     """
 
-    words: dict[str, tuple[list[str], Mapping[str, Any]]] = field(default_factory=dict)
-    columns: dict[str, Any] = field(default_factory=dict)
+    words: dict[str, tuple[list[str], Mapping[str, list[str]]]] = field(default_factory=dict)
+    columns: dict[str, None] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
 
 
@@ -80,9 +80,10 @@ class ImageFolder:
             return None
         told, files = _Told(), set(self._files)
         for table in tables:
-            told.columns |= _features(table)
+            features = _features(table)
+            told.columns |= dict.fromkeys(features)
             for row in table:
-                _add(told, table, row, root, files)
+                _add(told, table, features, row, root, files)
         if not told.words:
             names = ", ".join(table.path.relative_to(root).as_posix() for table in tables)
             reasons = "; ".join(f"{reason}: {count:,}" for reason, count in told.notes.items())
@@ -118,10 +119,8 @@ class ImageFolder:
             rows = [told.words.get(file, ([], {})) for file in self._files]
             words["keywords"] = [keywords for keywords, _ in rows]
             words["labels"] = [
-                keywords
-                if label == "keywords"
-                else label_list(cells.get(label), told.columns.get(label))
-                for keywords, cells in rows
+                keywords if label == "keywords" else labels.get(label, [])
+                for keywords, labels in rows
             ]
         elif self.label:
             words["labels"] = [[Path(file).parent.name] for file in self._files]
@@ -145,7 +144,14 @@ def _features(table: Table) -> dict[str, Any]:
     return dict.fromkeys(table.columns)
 
 
-def _add(told: _Told, table: Table, row: Row, root: Path, files: set[str]) -> None:
+def _add(
+    told: _Told,
+    table: Table,
+    features: Mapping[str, Any],
+    row: Row,
+    root: Path,
+    files: set[str],
+) -> None:
     """Keep what a row says of a file, or count why not."""
     folder = table.path.parent
     try:
@@ -156,11 +162,12 @@ def _add(told: _Told, table: Table, row: Row, root: Path, files: set[str]) -> No
         if file not in files:
             raise RowError("metadata of an image that is not there")
         keywords = keyword_list(row.cells.get("keywords"))
-        labels = {name: row.cells[name] for name in row.cells if name != "keywords"}
-        for name in labels:
-            told.columns.setdefault(name, None)
-            if name != "file_name":
-                label_list(labels[name], told.columns[name])
+        told.columns |= dict.fromkeys(row.cells)  # of JSON not every row has all
+        labels = {
+            column: label_list(cell, features.get(column))
+            for column, cell in row.cells.items()
+            if column not in ("file_name", "keywords")
+        }
     except (RowError, CellError, KeywordError) as error:
         told.notes[str(error).partition(":")[0]] += 1
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 from datasets import ClassLabel
 
 from emotionnet_hf.data.tables import is_missing
-from emotionnet_hf.loading.normal_form import KeywordError, listed, parse_keywords
+from emotionnet_hf.loading.normal_form import KeywordError, listed, parse_keywords, shown
 
 SCHEMA = pa.schema(
     {
@@ -61,7 +62,7 @@ def label_list(value: Any, feature: Any = None) -> list[str]:
         The labels.
 
     Raises:
-        KeywordError: It is a list that cannot be told, or not valid Unicode.
+        KeywordError: It is a list that cannot be told, not valid Unicode, or no number of a class.
     """
     if is_missing(value):
         return []
@@ -71,7 +72,7 @@ def label_list(value: Any, feature: Any = None) -> list[str]:
     values = value if isinstance(value, list) else [value]
     names = class_names(feature)
     if names:
-        return [names[i] for i in values if i is not None and i >= 0]
+        return [_name(names, i) for i in values if i is not None and i != -1]
     return [_unicode(_written(word)) for word in values if not is_missing(word)]
 
 
@@ -82,6 +83,12 @@ def class_names(feature: Any) -> list[str]:
         if feature is None:
             return []
     return list(feature.names)
+
+
+def _name(names: Sequence[str], number: Any) -> str:
+    if not isinstance(number, int) or not 0 <= number < len(names):
+        raise KeywordError(f"no class: {shown(number)} of {len(names)}")
+    return names[number]
 
 
 def _written(value: Any) -> str:

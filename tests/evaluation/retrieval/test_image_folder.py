@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from emotionnet_hf.evaluation.retrieval.gallery import GalleryError, open_gallery, open_picture
 
@@ -81,6 +82,15 @@ def test_columns_that_nobody_needs_do_not_matter(pictures):
         {"file_name": "1.png", "note": {"a": [1]}, "label": "late"},
     )
     assert read(pictures)[0]["1.png"] == ([], ["late"])
+
+
+def test_numbers_of_classes_are_those_of_their_own_table(pictures):
+    label = Features({"file_name": Value("string"), "label": ClassLabel(names=["calm", "joy"])})
+    rows = {"file_name": ["2.png"], "label": [1]}
+    Dataset.from_dict(rows, features=label).to_parquet(pictures / "x" / "metadata.parquet")
+    (pictures / "metadata.csv").write_text("file_name,label\n0.png,fear\n1.png,1\n")
+    found, _ = read(pictures)
+    assert [labels for _, labels in found.values()] == [["fear"], ["1"], ["joy"]]
 
 
 def test_a_name_that_is_not_utf_8_is_written_and_opened(pictures):

@@ -38,6 +38,9 @@ def test_labels_are_as_they_are_written(value, labels):
 def test_numbers_of_a_class_label_are_its_names():
     label = ClassLabel(names=["fear", "joy"])
     assert label_list(1, label) == label_list([1, -1, None], List(label)) == ["joy"]
+    for value in (2, -2, "joy"):
+        with pytest.raises(KeywordError, match="no class"):
+            label_list(value, label)
 
 
 @pytest.mark.parametrize("value", ["['a', None]", "a\udcf1"])
