@@ -176,12 +176,12 @@ def test_model_opens_everywhere_without_the_package(hub, model, checkpoint, pyth
 
 @pytest.mark.slow
 def test_text_model_opens_without_the_package(hub, textcnn, python):
-    push_model(textcnn, "alice/text", revision="v1", progress=False)
+    push_model(textcnn, "alice/text", license="mit", revision="v1", progress=False)
     config = json.loads((textcnn / "config.json").read_text())
     labels = {"0": "joy", "1": "fear", "2": "calm"}
     changed = {"id2label": labels, "label2id": {name: int(i) for i, name in labels.items()}}
     (textcnn / "config.json").write_text(json.dumps(config | changed))
-    push_model(textcnn, "alice/text", progress=False)
+    push_model(textcnn, "alice/text", license="mit", progress=False)
     answer = told(python(OPEN_TEXT_MODEL, package=False, arguments=["alice/text"]))
     assert answer == {"labels": ["calm", "fear", "joy"], "shape": [1, 3]}
     arguments = ["model", "alice/text", "v1", "main"]
