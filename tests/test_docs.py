@@ -198,7 +198,6 @@ def prepare(page: str, root: Path) -> None:
         save_emotionnet(root / "runs" / "extra" / "model", auxiliary_dim=4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run_as_written_and_in_order(page, workspace, monkeypatch, capfd):
     prepare(page.name, workspace)
