@@ -78,13 +78,14 @@ def test_pairs(source, checkpoint, tmp_path):
 
 
 @pytest.mark.slow
-def test_fifty_pairs(source, checkpoint, tmp_path):
-    for counts in stress(50, 11, source, checkpoint, tmp_path).values():
-        assert (counts["rounds"], counts["other arguments"]) == (50, 13)
-        assert counts["refused"] >= 10
-        assert counts["killed at work"] >= 5
-        assert counts["taken over"] >= 2
-        assert counts["gone on with"] >= 1
+def test_a_hundred_pairs_of_which_fifty_have_a_victim(source, checkpoint, tmp_path):
+    for counts in stress(100, 11, source, checkpoint, tmp_path).values():
+        assert (counts["rounds"], counts["other arguments"]) == (100, 24)
+        assert counts["refused"] >= 20
+        # The others of the fifty had ended before they could be killed.
+        assert counts["killed at work"] >= 10
+        assert counts["taken over"] >= 4
+        assert counts["gone on with"] >= 2
 
 
 class NoDetector(Detector):
