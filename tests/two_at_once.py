@@ -2,10 +2,10 @@
 
     python tests/two_at_once.py ROUNDS SEED SOURCE MODEL WORK
 
-Imports the package once and forks a process for each run, so that a hundred pairs take minutes and not
-an hour; `test_two_at_once.py` reads the counts that it prints. A pair is right when what is there
-equals what an undisturbed run makes, to the byte, or no run of it says that it succeeded. Where
-none did, a third run has to go on from what they left, and to end with the same bytes.
+Imports the package once and forks a process for each run, so that a hundred pairs take minutes and
+not an hour; `test_two_at_once.py` reads the counts that it prints. A pair is right when what is
+there equals what an undisturbed run makes, to the byte, or no run of it says that it succeeded.
+Where none did, a third run has to go on from what they left, and to end with the same bytes.
 """
 
 import json
