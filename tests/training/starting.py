@@ -1,6 +1,7 @@
 """Starting trainings as users do, in one process or several, and judging what came of it."""
 
 import dataclasses
+import functools
 import json
 import os
 import socket
@@ -9,14 +10,32 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
 from emotionnet_hf.training import train_emotionnet, train_textcnn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def in_one_thread(train):
+    """Train with as many threads as `start` gives a process: more of them sum in another order."""
+
+    @functools.wraps(train)
+    def trained(arguments):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return train(arguments)
+        finally:
+            torch.set_num_threads(threads)
+
+    return trained
+
+
 SCRIPTS = {"textcnn": "train_textcnn.py", "emotionnet": "train_emotionnet.py"}
-TRAIN = {"textcnn": train_textcnn, "emotionnet": train_emotionnet}
+TRAIN = {"textcnn": in_one_thread(train_textcnn), "emotionnet": in_one_thread(train_emotionnet)}
 
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU")
 
